@@ -1,0 +1,294 @@
+/**
+ * The resolved model of one mesh: what `causeway.yaml` means once every default is filled in and every instance has its
+ * address. Builders of Envoy configurations, drivers, the demo and the tests read this and never the YAML.
+ *
+ * Everything here is plain, immutable data that survives `JSON.stringify`. Names are unique in their list; every name
+ * that refers to something (a lane, a service, an instance) has been checked to exist.
+ */
+
+/** JSON as it is written into files and Envoy `Struct`s. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type JsonObject = { readonly [key: string]: Json };
+
+/** What the application speaks: `grpc` is `http2` plus gRPC statuses and retry conditions. */
+export type Protocol = 'http1' | 'http2' | 'grpc';
+
+/** `strict`: 503 without a usable instance. `permissive`: the chain is walked. */
+export type LaneMode = 'strict' | 'permissive';
+
+export interface Lane {
+  /** Also the value of the tag header and of the endpoint label. */
+  readonly name: string;
+  readonly mode: LaneMode;
+  /**
+   * Lanes to try in order after this one, without the lane itself. A permissive lane's chain ends in the baseline unless
+   * the configuration says otherwise; a strict lane's is empty. Acyclic by construction: it is a flat list.
+   */
+  readonly chain: readonly string[];
+}
+
+export type LbPolicy =
+  | { readonly policy: 'round_robin' | 'least_request' | 'random' }
+  | { readonly policy: 'ring_hash' | 'maglev'; readonly hashHeader: string };
+
+export interface HealthCheck {
+  readonly path: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly unhealthyThreshold: number;
+  readonly healthyThreshold: number;
+}
+
+/** A named part of a service's API, by which steering and redirects can choose. */
+export interface ServiceInterface {
+  readonly name: string;
+  readonly methods: readonly string[];
+  readonly pathPrefix: string;
+}
+
+/** One running copy of a service with its own sidecar. */
+export interface Instance {
+  /** `<service>-<lane>-<n>`, unique in the mesh; also the sidecar's node id and the value of the `instance` label. */
+  readonly id: string;
+  readonly service: string;
+  readonly lane: string;
+  /** 1-based within (service, lane). */
+  readonly ordinal: number;
+  readonly version: string;
+  /** IPv4; the app, its sidecar's inbound and outbound listeners all live here. */
+  readonly address: string;
+  readonly ports: InstancePorts;
+  /** Relative load-balancing weight, 1–1000. */
+  readonly weight: number;
+  /** Present when the service is sharded: 0 … shards-1. */
+  readonly shard?: number;
+  /** For the application's process. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface InstancePorts {
+  /** The application; only its own sidecar calls it. */
+  readonly app: number;
+  /** The sidecar's inbound listener: the service's port as the mesh sees it. */
+  readonly inbound: number;
+  /** The sidecar's outbound listener: the app sends its calls here with the callee in `Host`. */
+  readonly outbound: number;
+}
+
+export interface Service {
+  readonly name: string;
+  /** 1-based position that also gives the third octet of its instances' addresses. */
+  readonly index: number;
+  readonly protocol: Protocol;
+  /** The port callers name: `Host: <name>:<port>` (or `<name>` alone). */
+  readonly port: number;
+  /** Traffic of a lane may enter here, so a tag may be created on calls to it. */
+  readonly entrance: boolean;
+  /** 5xx of this service may be retried for any method, not only GET/HEAD/OPTIONS. */
+  readonly idempotent: boolean;
+  readonly lb: LbPolicy;
+  readonly healthCheck: HealthCheck;
+  readonly interfaces: readonly ServiceInterface[];
+  /** Number of shards; 0 = not sharded. */
+  readonly shards: number;
+  /** How the process driver starts the application: `bookinfo` services by name, or any command. */
+  readonly command: readonly string[];
+  /** Image of the compose driver; empty = the services' image that the compose file builds. */
+  readonly image: string;
+  readonly instances: readonly Instance[];
+}
+
+/** Whose incoming tag is believed at an edge: nobody's, these addresses' and mTLS identities', or everybody's. */
+export type Trust = 'none' | 'all' | { readonly cidrs: readonly string[]; readonly identities: readonly string[] };
+
+export interface GatewayRoute {
+  readonly pathPrefix: string;
+  readonly service: string;
+}
+
+export interface Gateway {
+  /** Also the Envoy's node id. */
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+  readonly trust: Trust;
+  /** Tell the client in a response header which lane served; never meant for production edges. */
+  readonly exposeLane: boolean;
+  /** Longest prefix first. */
+  readonly routes: readonly GatewayRoute[];
+}
+
+/** A diversion rule: requests that match get the lane's tag. Order matters; the first match wins. */
+export interface Rule {
+  readonly name: string;
+  /** `gateway`: tagged at every gateway; `sidecar`: tagged by the caller of the entrance service. */
+  readonly at: 'gateway' | 'sidecar';
+  /** The service at which the lane's traffic enters. */
+  readonly entrance: string;
+  /** A request matcher in the words of the lane-tagging filter. */
+  readonly match: JsonObject;
+  readonly lane: string;
+}
+
+/** Where steered traffic goes: an ordered chain of lanes, or exactly one instance. */
+export type Target = { readonly lanes: readonly string[] } | { readonly instance: string };
+
+/** Caller-side: share of (or one interface of) the calls to some services goes elsewhere. */
+export interface Steering {
+  readonly name: string;
+  /** Callees; empty = every service. */
+  readonly services: readonly string[];
+  /** Callers by service name; empty = every caller. */
+  readonly callers: readonly string[];
+  /** Only requests that want one of these lanes; empty = any. The baseline's name stands for untagged. */
+  readonly fromLanes: readonly string[];
+  /** Interface of the callee; empty = all. */
+  readonly interface: string;
+  /** A request matcher, or null for all. */
+  readonly match: JsonObject | null;
+  /** 0–100, sticky by trace. */
+  readonly percent: number;
+  readonly to: readonly WeightedTarget[];
+}
+
+export interface WeightedTarget {
+  readonly target: Target;
+  readonly weight: number;
+}
+
+/** Provider-side: an instance's own sidecar forwards a share of what it receives to another unit, one hop only. */
+export interface Redirect {
+  readonly name: string;
+  readonly service: string;
+  /** Instances of these lanes redirect. */
+  readonly fromLanes: readonly string[];
+  readonly interface: string;
+  readonly match: JsonObject | null;
+  readonly percent: number;
+  readonly to: string;
+}
+
+/** A fault drill confined to one lane: stock fault filter, matched on the tag header. */
+export interface Fault {
+  readonly name: string;
+  readonly lane: string;
+  /** Where: at the inbound side of these services; empty = every service. */
+  readonly services: readonly string[];
+  readonly percent: number;
+  /** HTTP status 200–599, or 0 for none. */
+  readonly abortStatus: number;
+  /** Milliseconds, or 0 for none. */
+  readonly delayMs: number;
+}
+
+/** Settings of the trace-propagation filter, as its own schema words them. */
+export interface TraceSettings {
+  readonly section: JsonObject;
+}
+
+export interface FilterSwitch {
+  readonly enabled: boolean;
+  /** Merged over the section that the mesh renders for this filter; for settings the model has no word for. */
+  readonly settings: JsonObject;
+}
+
+export interface FilterSwitches {
+  readonly 'lane-tagging': FilterSwitch;
+  readonly 'trace-propagation': FilterSwitch;
+  readonly 'lane-fallback': FilterSwitch;
+}
+
+export interface Network {
+  /** First two octets of every instance's address: `127.0` for processes, a subnet's for compose. */
+  readonly prefix: string;
+}
+
+/** Request tracing percentages (0–100) of Envoy's connection managers; null = no tracing configured. */
+export interface Tracing {
+  readonly inbound: number | null;
+  readonly outbound: number | null;
+}
+
+export interface Mesh {
+  readonly name: string;
+  readonly tagHeader: string;
+  /** Name of the lane that is complete; untagged requests want it. */
+  readonly baseline: string;
+  /** All lanes but the baseline, in file order. */
+  readonly lanes: readonly Lane[];
+  readonly services: readonly Service[];
+  readonly gateways: readonly Gateway[];
+  readonly rules: readonly Rule[];
+  readonly steering: readonly Steering[];
+  readonly redirects: readonly Redirect[];
+  readonly faults: readonly Fault[];
+  readonly trace: TraceSettings;
+  readonly tracing: Tracing;
+  readonly filters: FilterSwitches;
+  readonly network: Network;
+  /** Envoy worker threads per proxy. */
+  readonly concurrency: number;
+  /** Put wanted/served lane on responses inside the mesh (gateways strip it from outsiders). */
+  readonly report: boolean;
+}
+
+/** Role of a chain; also `vm_config.configuration`, so that roles never share a VM. */
+export type Role = 'gateway' | 'inbound' | 'outbound';
+
+/** Where a rendered node will live on the machine (or in the container) that runs its Envoy. */
+export interface RenderTarget {
+  /** Absolute path of `causeway.wasm`. */
+  readonly wasmPath: string;
+  /** Absolute directory of a node's files. */
+  nodeDir(id: string): string;
+  /** Absolute path of a node's admin socket; its directory is to be mode 0700. At most 107 bytes. */
+  adminSocket(id: string): string;
+  /** Absolute path of a node's access log. */
+  accessLog(id: string): string;
+}
+
+/** Everything one Envoy needs. Writing `files` below `dir` and running `envoy -c <dir>/<bootstrap>` starts it. */
+export interface RenderedNode {
+  /** Instance id or gateway id; unique in the mesh. */
+  readonly id: string;
+  readonly kind: 'gateway' | 'sidecar';
+  /** Absolute; what the files refer to each other by. */
+  readonly dir: string;
+  /** Relative path → content. Replace each by atomic rename; `bootstrap` is read once, at start. */
+  readonly files: Readonly<Record<string, string>>;
+  /** Relative path of the bootstrap in `files`. */
+  readonly bootstrap: string;
+  /** Absolute path of the admin interface's Unix socket. */
+  readonly adminSocket: string;
+  readonly accessLog: string;
+  /** For `--base-id`: distinct per node and, with high probability, per mesh on this machine. */
+  readonly baseId: number;
+  readonly concurrency: number;
+  /** `address:port` of each listener, to wait for readiness. */
+  readonly listeners: readonly string[];
+}
+
+/** Finds an instance by id; undefined when there is none. */
+export function findInstance(mesh: Mesh, id: string): Instance | undefined {
+  for (const service of mesh.services) {
+    const found = service.instances.find((instance) => instance.id === id);
+    if (found) return found;
+  }
+  return undefined;
+}
+
+/** All instances in service, then file order. */
+export function allInstances(mesh: Mesh): readonly Instance[] {
+  return mesh.services.flatMap((service) => service.instances);
+}
+
+/** The ordered lanes that a request with this tag may be served by; `[]` is never returned. */
+export function laneChain(mesh: Mesh, tag: string): readonly string[] {
+  const lane = mesh.lanes.find((candidate) => candidate.name === tag);
+  return lane ? [lane.name, ...lane.chain] : [mesh.baseline];
+}
+
+/** The `Host` values by which callers may name a service. */
+export function authorities(service: Service): readonly string[] {
+  return [service.name, `${service.name}:${service.port}`];
+}
