@@ -261,8 +261,6 @@ export interface RenderedNode {
   /** Absolute path of the admin interface's Unix socket. */
   readonly adminSocket: string;
   readonly accessLog: string;
-  /** For `--base-id`: distinct per node and, with high probability, per mesh on this machine. */
-  readonly baseId: number;
   readonly concurrency: number;
   /** `address:port` of each listener, to wait for readiness. */
   readonly listeners: readonly string[];
