@@ -1,0 +1,11 @@
+import { enter, leave } from '../callback';
+import { HttpStream, TcpStream } from '../context';
+import { streamOf } from '../registry';
+
+export function proxy_on_log(id: u32): void {
+  enter();
+  const stream = streamOf(id);
+  if (stream instanceof HttpStream) (stream as HttpStream).onLog();
+  else if (stream instanceof TcpStream) (stream as TcpStream).onLog();
+  leave();
+}

@@ -1,0 +1,13 @@
+import { enter, leave } from '../callback';
+import { refreshLogLevel } from '../log';
+import { flushMetrics } from '../metrics';
+import { rootOf } from '../registry';
+
+export function proxy_on_tick(rootId: u32): void {
+  enter();
+  refreshLogLevel();
+  const root = rootOf(rootId);
+  if (root !== null) root.onTick();
+  flushMetrics();
+  leave();
+}

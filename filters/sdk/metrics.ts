@@ -1,0 +1,90 @@
+/**
+ * Metrics. Counters gather their increments in the module and hand them over on the tick (or `flushMetrics`): one host
+ * call a second instead of one a request. Defining a name twice answers the same object, so that a new configuration
+ * in the same VM goes on counting. Names show up as `wasmcustom.<name>` in `/stats`.
+ */
+import { proxy_define_metric, proxy_get_metric, proxy_increment_metric, proxy_record_metric } from './abi/imports';
+import { OUT } from './abi/out';
+import { MetricType, Status } from './abi/types';
+import { ascii, lenOf, ptrOf } from './slice';
+
+const counters: Array<Counter> = [];
+const counterByName: Map<string, Counter> = new Map();
+const gaugeByName: Map<string, Gauge> = new Map();
+const histogramByName: Map<string, Histogram> = new Map();
+
+function define(type: MetricType, name: string): u32 {
+  const bytes = ascii(name);
+  const status = proxy_define_metric(type, ptrOf(bytes), lenOf(bytes), OUT);
+  heap.free(ptrOf(bytes));
+  return status === Status.Ok ? load<u32>(OUT) : 0;
+}
+
+/** The counter of this name, defined at its first use. Not in the start section: it is a host call. */
+export function counter(name: string): Counter {
+  if (!counterByName.has(name)) {
+    const made = new Counter(define(MetricType.Counter, name));
+    counterByName.set(name, made);
+    counters.push(made);
+  }
+  return counterByName.get(name);
+}
+
+export function gauge(name: string): Gauge {
+  if (!gaugeByName.has(name)) gaugeByName.set(name, new Gauge(define(MetricType.Gauge, name)));
+  return gaugeByName.get(name);
+}
+
+export function histogram(name: string): Histogram {
+  if (!histogramByName.has(name)) histogramByName.set(name, new Histogram(define(MetricType.Histogram, name)));
+  return histogramByName.get(name);
+}
+
+/** Hands every counter's gathered increments to the host. */
+export function flushMetrics(): void {
+  for (let i = 0; i < counters.length; i++) unchecked(counters[i]).flush();
+}
+
+@final
+export class Counter {
+  private pending: i64 = 0;
+
+  constructor(readonly id: u32) {}
+
+  add(count: i64 = 1): void {
+    this.pending += count;
+  }
+
+  flush(): void {
+    if (this.pending === 0) return;
+    proxy_increment_metric(this.id, this.pending);
+    this.pending = 0;
+  }
+}
+
+/** A value that every worker may move; it is shared by all of them in the host. */
+@final
+export class Gauge {
+  constructor(readonly id: u32) {}
+
+  set(value: u64): void {
+    proxy_record_metric(this.id, value);
+  }
+
+  add(offset: i64): void {
+    proxy_increment_metric(this.id, offset);
+  }
+
+  get(): u64 {
+    return proxy_get_metric(this.id, OUT) === Status.Ok ? load<u64>(OUT) : 0;
+  }
+}
+
+@final
+export class Histogram {
+  constructor(readonly id: u32) {}
+
+  record(value: u64): void {
+    proxy_record_metric(this.id, value);
+  }
+}
