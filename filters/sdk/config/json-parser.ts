@@ -1,5 +1,5 @@
-import { lenOf, NONE, ptrOf, type Slice, slice, text } from '../slice';
-import { equalsText, Json, JsonKind, type JsonLimits } from './json';
+import { lenOf, NONE, ptrOf, Slice, slice, text } from '../slice';
+import { equalsText, Json, JsonKind, JsonLimits } from './json';
 import { encodeUtf8, isDigit, scale } from './json-scalar';
 
 /** One pass over one text; `Json` describes the dialect. */

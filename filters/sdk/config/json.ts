@@ -1,4 +1,5 @@
-import { lenOf, NONE, ptrOf, Slice, slice, text } from '../slice';
+import { lenOf, NONE, ptrOf, Slice } from '../slice';
+import { JsonParser } from './json-parser';
 
 /**
  * JSON text (RFC 8259) into a tree, for configuration: strict, bounded, never trapping on input.
