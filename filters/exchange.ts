@@ -1,0 +1,131 @@
+/**
+ * What the filters of one HTTP callback share: each header is read from the host at most once, however many filters of
+ * the fused suite ask for it. Slices are valid until the callback ends; a new callback starts with nothing known.
+ */
+import {
+  ascii,
+  callbackSequence,
+  getHeader,
+  lenOf,
+  MapType,
+  NONE,
+  present,
+  removeHeader,
+  Slice,
+  setHeader,
+} from 'proxy-wasm-assemblyscript-sdk';
+import { TAG } from './headers';
+import { MAX_TRACE_SOURCES } from './limits';
+import { stickyHash, TraceFormat, traceIdOf } from './trace-propagation/trace-id';
+
+const AUTHORITY = ascii(':authority');
+const PATH = ascii(':path');
+const METHOD = ascii(':method');
+
+/** Bits of `known`. */
+const KNOWS_TAG: u32 = 1;
+const KNOWS_AUTHORITY: u32 = 2;
+const KNOWS_PATH: u32 = 4;
+const KNOWS_METHOD: u32 = 8;
+const KNOWS_STICKY: u32 = 16;
+
+let tagHeader: Slice = ascii(TAG);
+const sourceNames = new StaticArray<u64>(MAX_TRACE_SOURCES);
+const sourceFormats = new StaticArray<i32>(MAX_TRACE_SOURCES);
+let sourceCount: i32 = 0;
+useTraceSources();
+addTraceSource(ascii('x-request-id'), TraceFormat.Plain);
+
+let sequence: u32 = 0;
+let known: u32 = 0;
+let tagValue: Slice = NONE;
+let authorityValue: Slice = NONE;
+let pathValue: Slice = NONE;
+let methodValue: Slice = NONE;
+let stickyValue: u64 = 0;
+
+/** Name of the tag header, lower case and permanent. One per VM. */
+export function useTagHeader(name: Slice): void {
+  tagHeader = name;
+}
+
+/** Starts a new list of trace-id sources, filled by `addTraceSource` in order of preference. One list per VM. */
+export function useTraceSources(): void {
+  sourceCount = 0;
+}
+
+/** `name` is permanent; a source past `MAX_TRACE_SOURCES` is dropped. */
+export function addTraceSource(name: Slice, format: TraceFormat): void {
+  if (sourceCount >= MAX_TRACE_SOURCES) return;
+  sourceNames[sourceCount] = name;
+  sourceFormats[sourceCount] = format;
+  sourceCount++;
+}
+
+/** Whether `bit` is known in this callback; from the call on it is. */
+function recall(bit: u32): bool {
+  if (sequence !== callbackSequence()) {
+    sequence = callbackSequence();
+    known = 0;
+  }
+  const was = (known & bit) !== 0;
+  known |= bit;
+  return was;
+}
+
+/** The request's tag as it stands now, unchecked; `NONE` when it has none, or an empty one. */
+export function tag(): Slice {
+  if (!recall(KNOWS_TAG)) {
+    tagValue = getHeader(MapType.RequestHeaders, tagHeader);
+    if (lenOf(tagValue) === 0) tagValue = NONE;
+  }
+  return tagValue;
+}
+
+/** Sets the tag header. `value` must live until the callback ends. */
+export function setTag(value: Slice): void {
+  recall(KNOWS_TAG);
+  setHeader(MapType.RequestHeaders, tagHeader, value);
+  tagValue = value;
+}
+
+export function removeTag(): void {
+  if (recall(KNOWS_TAG) && !present(tagValue)) return;
+  removeHeader(MapType.RequestHeaders, tagHeader);
+  tagValue = NONE;
+}
+
+export function authority(): Slice {
+  if (!recall(KNOWS_AUTHORITY)) authorityValue = getHeader(MapType.RequestHeaders, AUTHORITY);
+  return authorityValue;
+}
+
+/** The path with its query. */
+export function path(): Slice {
+  if (!recall(KNOWS_PATH)) pathValue = getHeader(MapType.RequestHeaders, PATH);
+  return pathValue;
+}
+
+export function method(): Slice {
+  if (!recall(KNOWS_METHOD)) methodValue = getHeader(MapType.RequestHeaders, METHOD);
+  return methodValue;
+}
+
+/**
+ * A number that every hop of the same trace computes alike, for sticky percentages: the hash of the first trace id
+ * found, 0 without one. Mix a rule's salt into it (`mix64(sticky() ^ salt)`) so that rules draw independently.
+ */
+export function sticky(): u64 {
+  if (!recall(KNOWS_STICKY)) {
+    stickyValue = 0;
+    for (let i = 0; i < sourceCount; i++) {
+      const value = getHeader(MapType.RequestHeaders, unchecked(sourceNames[i]));
+      if (!present(value)) continue;
+      const id = traceIdOf(unchecked(sourceFormats[i]), value);
+      if (!present(id)) continue;
+      stickyValue = stickyHash(id);
+      break;
+    }
+  }
+  return stickyValue;
+}
