@@ -1,4 +1,4 @@
-import { byteAt, lenOf, type Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { byteAt, lenOf, Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
 
 const PAD: u8 = 0x3d;
 

@@ -1,4 +1,4 @@
-import { lenOf, type Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { lenOf, Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
 
 /**
  * SipHash-2-4 with 128 bits of output (Aumasson, Bernstein 2012) over the bytes in ASCII lower case. Keyed, so that

@@ -5,7 +5,7 @@ import {
   lower,
   mix64,
   NONE,
-  type Slice,
+  Slice,
   slice,
   sub,
   trim,
