@@ -1,11 +1,39 @@
 import { defineConfig } from 'vitest/config';
 
+/** Tests that start Envoys, applications or containers: one file at a time, so that they do not starve each other. */
+const ON_ENVOY = ['test/e2e/**/*.test.ts', 'test/compose/**/*.test.ts', 'test/sdk/**/*.envoy.test.ts'];
+
+const shared = {
+  // Envoy ends with the thread that spawned it (PR_SET_PDEATHSIG), so tests run in processes, not worker threads.
+  pool: 'forks' as const,
+  hookTimeout: 120_000,
+};
+
 export default defineConfig({
   test: {
-    // Envoy ends with the thread that spawned it (PR_SET_PDEATHSIG), so tests run in processes, not worker threads.
-    pool: 'forks',
-    include: ['test/**/*.test.ts'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    reporters: ['default', ['json', { outputFile: 'build/reports/vitest.json' }]],
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'module',
+          include: ['test/**/*.test.ts'],
+          exclude: ON_ENVOY,
+          testTimeout: 120_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'envoy',
+          include: ON_ENVOY,
+          testTimeout: 300_000,
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -21,4 +21,5 @@ export * from './shared-data';
 export * from './slice';
 export * from './stream';
 export * from './time';
+export * from './vm';
 export * from './worker-slot';

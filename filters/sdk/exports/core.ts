@@ -13,6 +13,7 @@ import { forgetCalls } from '../http-call';
 import { refreshLogLevel } from '../log';
 import { createContext, deleteContext, rootOf } from '../registry';
 import { EMPTY, NONE } from '../slice';
+import { setVmConfiguration } from '../vm';
 
 /** The host looks for this name to learn the ABI's version. */
 export function proxy_abi_version_0_2_1(): void {}
@@ -27,6 +28,9 @@ export function malloc(size: usize): usize {
 }
 
 export function proxy_on_vm_start(rootId: u32, configurationSize: u32): u32 {
+  enter();
+  setVmConfiguration(configurationSize === 0 ? EMPTY : getBuffer(BufferType.VmConfiguration, 0, configurationSize));
+  leave();
   return 1;
 }
 

@@ -1,0 +1,61 @@
+# Causeway. `make help` lists what there is; `make demo` and `make test` do all their own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+TSX := node --import tsx
+
+# Sizes of floods and fuzz runs: 1 is full size, 20 is a twentieth.
+CAUSEWAY_SCALE ?= 20
+export CAUSEWAY_SCALE
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+node_modules/.package-lock.json: package.json package-lock.json filters/sdk/package.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
+.PHONY: setup
+setup: node_modules/.package-lock.json ## install the pinned npm packages and the pinned Envoy
+	@$(TSX) harness/envoy/install.ts
+
+.PHONY: generate
+generate: node_modules/.package-lock.json ## write everything that is generated from the schemas
+	@$(TSX) tools/generate.ts
+
+.PHONY: build
+build: node_modules/.package-lock.json ## compile build/causeway.wasm, bundle build/causeway.mjs
+	@$(TSX) tools/build.ts
+
+.PHONY: lint
+lint: node_modules/.package-lock.json ## formatter, linter, type checker, generated files current
+	@npx biome ci .
+	@npx tsc --project .
+	@$(TSX) tools/generate.ts --check
+
+.PHONY: test
+test: setup build ## policy specs, emulator, fuzz, and everything on real Envoy
+	@mkdir -p build/reports && rm -f build/reports/*
+	@npm run --silent specs 2>&1 | tee build/reports/specs.txt
+	@npx vitest run
+
+.PHONY: demo
+demo: setup build ## the lane story on real Envoys as local processes
+	@node build/causeway.mjs demo
+
+.PHONY: demo-compose
+demo-compose: setup build ## the same by docker-compose
+	@node build/causeway.mjs demo --driver compose
+
+.PHONY: bench
+bench: setup build ## CPU per request beside the peers; writes build/bench.json
+	@$(TSX) test/bench/main.ts
+
+.PHONY: verify
+verify: setup build ## everything at full size; summaries go to docs/figures
+	@$(TSX) tools/verify.ts
+
+.PHONY: clean
+clean: ## remove everything that was built or left behind
+	rm -rf build .causeway node_modules

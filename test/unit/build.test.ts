@@ -1,0 +1,54 @@
+import { createHash } from 'node:crypto';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { allowedImports, compile, forbiddenImports, ROOT } from '../../tools/build.ts';
+
+/** Sizes the module must stay under, in bytes: 64 KiB without its name section. */
+const MAX_MODULE = 64 * 1024;
+
+let dir: string;
+
+beforeAll(() => {
+  process.chdir(ROOT);
+  dir = mkdtempSync('build/build-test-');
+});
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
+
+describe('the build', () => {
+  it('gives the same module for the same source, byte for byte', async () => {
+    const first = await compile('filters/suite.ts', join(dir, 'first.wasm'));
+    const second = await compile('filters/suite.ts', join(dir, 'second.wasm'));
+    expect(sha256(second)).toBe(sha256(first));
+  });
+
+  it(`keeps the module within ${MAX_MODULE} bytes without its name section`, async () => {
+    const wasm = await compile('filters/suite.ts', join(dir, 'size.wasm'));
+    const names = WebAssembly.Module.customSections(new WebAssembly.Module(wasm), 'name');
+    const nameBytes = names.reduce((sum, section) => sum + section.byteLength, 0);
+    expect(nameBytes, 'host backtraces need the name section').toBeGreaterThan(0);
+    expect(wasm.length - nameBytes).toBeLessThanOrEqual(MAX_MODULE);
+  });
+
+  it.each(['Math.random()', 'Date.now() as f64', 'process.hrtime() as f64'])(
+    'refuses a module that uses %s',
+    async (expression) => {
+      const entry = join(dir, 'leaky.ts');
+      writeFileSync(
+        entry,
+        `import '~lib/proxy-wasm-assemblyscript-sdk/abi/abort';\nexport function value(): f64 { return ${expression}; }\n`,
+      );
+      await expect(compile(entry, join(dir, 'leaky.wasm'))).rejects.toThrow(/which no Envoy offers/);
+    },
+  );
+
+  it('allows what the ABI declares and nothing else', () => {
+    expect(allowedImports()).toContain('env.proxy_get_header_map_value');
+    const wat = new Uint8Array([
+      0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 2, 9, 1, 3, 101, 110, 118, 1, 120, 0, 0,
+    ]);
+    expect(forbiddenImports(wat)).toEqual(['env.x']);
+  });
+});
