@@ -104,7 +104,7 @@ export function find(bucket: usize, fingerprint: u64, now: u32): usize {
 
 /** The tag of a way that `find` returned; it points into the bucket. */
 export function tagAt(way: usize): Slice {
-  return slice(way + TAG, min(load<u8>(way, TAG_LENGTH), MAX_TAG));
+  return slice(way + TAG, min(load<u8>(way, TAG_LENGTH) as i32, MAX_TAG));
 }
 
 /**

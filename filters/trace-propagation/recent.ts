@@ -81,5 +81,5 @@ function bitAt(bits: usize, bit: u32): bool {
 
 function setBit(bits: usize, bit: u32): void {
   const at = bits + (bit >> 3);
-  store<u8>(at, load<u8>(at) | (1 << (bit & 7)));
+  store<u8>(at, load<u8>(at) | (((1 as u32) << (bit & 7)) as u8));
 }
