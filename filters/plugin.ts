@@ -1,0 +1,50 @@
+/**
+ * How a filter of the suite is configured: alone, by a `root_id` of its own name, or as a section of the fused suite.
+ * Either way its configuration has passed the schema before the filter sees it, with every default filled in.
+ */
+import { HttpPlugin, lenOf, logCritical, Slice, slice } from 'proxy-wasm-assemblyscript-sdk';
+import { Json, parseError, parseJson } from 'proxy-wasm-assemblyscript-sdk/config/json';
+import { validate } from 'proxy-wasm-assemblyscript-sdk/config/validate';
+import { SCHEMA_LENGTH, SCHEMA_TEXT } from './schema.gen';
+
+const NO_KEYS = memory.data<u8>([0x7b, 0x7d]);
+
+let schemas: Json | null = null;
+
+/** Parses and checks a configuration against the schema `name`; null after saying at critical level what is wrong. */
+export function readConfiguration(bytes: Slice, name: string): Json | null {
+  const given = lenOf(bytes) === 0 ? slice(NO_KEYS, 2) : bytes;
+  const value = parseJson(given);
+  if (value === null) {
+    refuse(`${name}: ${parseError()}`);
+    return null;
+  }
+  if (schemas === null) schemas = parseJson(slice(SCHEMA_TEXT, SCHEMA_LENGTH));
+  const known = schemas;
+  if (known === null) {
+    refuse(`${name}: the module's own schema cannot be read: ${parseError()}`);
+    return null;
+  }
+  const problem = validate(known, name, value, name);
+  if (problem === null) return value;
+  refuse(problem);
+  return null;
+}
+
+/** Says why a configuration is not taken; Envoy itself only says that the plugin cannot be created. */
+export function refuse(why: string): void {
+  logCritical(`causeway: ${why}`);
+}
+
+export abstract class FilterPlugin extends HttpPlugin {
+  /** The filter's name: its `root_id`, its section in the suite and its schema. */
+  abstract filterName(): string;
+
+  /** Takes over a checked section. False refuses it for what a schema cannot say, after `refuse` has told why. */
+  abstract configure(section: Json): bool;
+
+  onConfigure(configuration: Slice): bool {
+    const section = readConfiguration(configuration, this.filterName());
+    return section !== null && this.configure(section);
+  }
+}
