@@ -60,6 +60,8 @@ export interface Instance {
   readonly ports: InstancePorts;
   /** Relative load-balancing weight, 1–1000. */
   readonly weight: number;
+  /** Position among the instances of its service and lane, from 0; modulo a callee's shards it is the shard this one calls. */
+  readonly number: number;
   /** Present when the service is sharded: 0 … shards-1. */
   readonly shard?: number;
   /** For the application's process. */
@@ -230,6 +232,8 @@ export interface Mesh {
   readonly concurrency: number;
   /** Put wanted/served lane on responses inside the mesh (gateways strip it from outsiders). */
   readonly report: boolean;
+  /** How long a removed instance may finish what it has, after everybody has stopped calling it. */
+  readonly drainMs: number;
 }
 
 /** Role of a chain; also `vm_config.configuration`, so that roles never share a VM. */

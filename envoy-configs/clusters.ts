@@ -1,0 +1,346 @@
+import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service, Steering } from './mesh.ts';
+
+/**
+ * Clusters of one service as its callers see it.
+ *
+ *   <svc>            composite: the n-th try of a request goes to the n-th member; a member without a usable host passes
+ *   ├─ <svc>.lanes      all instances, subsets by lane: walks the chain in `envoy.lb.fallback_list`
+ *   ├─ <svc>.lanes.2…   the same from the chain's second lane on; only in meshes with chains of three and more
+ *   └─ <svc>.baseline   instances of the baseline alone: the last resort
+ *   <svc>.closed     composite of the lane members alone, for chains that do not end in the baseline (strict lanes)
+ *
+ * Why a composite, measured: test/bench/fallback-retry. Every stage has its own label key (`lane`, `lane2`, …), so that one
+ * list can carry what each stage is to walk. All objects are Envoy v3 JSON.
+ */
+
+export type Cluster = JsonObject & { readonly name: string };
+
+/** What the builders need of an instance; `Instance` has it. */
+export type LaneInstance = Pick<Instance, 'id' | 'address' | 'lane' | 'weight'> & {
+  readonly shard?: number;
+  readonly ports: Pick<InstancePorts, 'inbound'>;
+};
+
+/** What the builders need of a service; `Service` has it. */
+export type LaneService = Pick<Service, 'name' | 'protocol' | 'idempotent' | 'lb' | 'healthCheck' | 'shards'> & {
+  readonly instances: readonly LaneInstance[];
+};
+
+/** What is the same for every service of a mesh. See {@link laneScheme}. */
+export interface LaneScheme {
+  readonly baseline: string;
+  /** Lane clusters of a service, 1–8; also `stages` of the filter's configuration. */
+  readonly stages: number;
+  /** Some rule pins traffic to one instance: each instance gets a subset of its own. */
+  readonly pins: boolean;
+  /** Default 1,000. */
+  readonly connectTimeoutMs?: number;
+  /** Concurrent requests that one service may have from one proxy. Default 1,024. */
+  readonly maxRequests?: number;
+  /** Retries at a time, in percent of `maxRequests`. Default 20. */
+  readonly retryPercent?: number;
+  /** Where a cluster's endpoints come from; endpoints are inlined without it. */
+  readonly eds?: (cluster: string) => JsonObject;
+}
+
+export interface SchemeSource {
+  readonly baseline: string;
+  readonly lanes: readonly Lane[];
+  readonly steering: readonly Pick<Steering, 'to'>[];
+}
+
+const CONNECT_TIMEOUT_MS = 1_000;
+const MAX_REQUESTS = 1_024;
+const RETRY_PERCENT = 20;
+/** The last resort is asked so seldom that its hosts are checked less often; each cluster checks its hosts by itself. */
+const LAST_RESORT_INTERVALS = 4;
+
+const TYPE = 'type.googleapis.com/envoy.extensions';
+
+/** Derives the scheme from a mesh: as many stages as its longest chain has lanes before the baseline. */
+export function laneScheme(mesh: SchemeSource): LaneScheme {
+  const targets = mesh.steering.flatMap((rule) => rule.to.map((weighted) => weighted.target));
+  const chains = [
+    ...mesh.lanes.map((lane) => [lane.name, ...lane.chain]),
+    ...targets.map((target) => ('lanes' in target ? target.lanes : [])),
+  ];
+  const depth = (chain: readonly string[]) => (chain.at(-1) === mesh.baseline ? chain.length - 1 : chain.length);
+  return {
+    baseline: mesh.baseline,
+    stages: Math.max(1, ...chains.map(depth)),
+    pins: targets.some((target) => 'instance' in target),
+  };
+}
+
+/** Label key by which stage `stage` (1-based) finds its lanes. */
+export function stageKey(stage: number): string {
+  return stage === 1 ? 'lane' : `lane${stage}`;
+}
+
+function stageCluster(service: string, stage: number): string {
+  return stage === 1 ? `${service}.lanes` : `${service}.lanes.${stage}`;
+}
+
+/** Some lane beside the baseline has a second instance, so a second try inside the lane can help. */
+function hasReplicas(service: LaneService, scheme: LaneScheme): boolean {
+  const seen = new Set<string>();
+  for (const { lane } of service.instances) {
+    if (lane !== scheme.baseline && seen.has(lane)) return true;
+    seen.add(lane);
+  }
+  return false;
+}
+
+/** Members of the chain for strict traffic, by try. */
+export function closedMembers(service: LaneService, scheme: LaneScheme): readonly string[] {
+  const stages = Array.from({ length: scheme.stages }, (_, index) => stageCluster(service.name, index + 1));
+  return hasReplicas(service, scheme) ? [stageCluster(service.name, 1), ...stages] : stages;
+}
+
+/** Members of the service's composite cluster, by try; the second to last try is another instance of the baseline. */
+export function openMembers(service: LaneService, scheme: LaneScheme): readonly string[] {
+  const baseline = `${service.name}.baseline`;
+  return [...closedMembers(service, scheme), baseline, baseline];
+}
+
+/** All clusters by which a proxy calls this service. The one to route to is named like the service. */
+export function serviceClusters(service: LaneService, scheme: LaneScheme): Cluster[] {
+  const lanes = Array.from({ length: scheme.stages }, (_, index) => lanesCluster(service, scheme, index + 1));
+  const clusters = [
+    compositeCluster(service.name, openMembers(service, scheme), scheme),
+    ...lanes,
+    baselineCluster(service, scheme),
+  ];
+  if (scheme.stages > 1) {
+    clusters.push(compositeCluster(`${service.name}.closed`, closedMembers(service, scheme), scheme));
+  }
+  return clusters;
+}
+
+/** The endpoints of each of {@link serviceClusters}' clusters that has some, as Envoy's ClusterLoadAssignment. */
+export function serviceEndpoints(service: LaneService, scheme: LaneScheme): Cluster[] {
+  const all = Array.from({ length: scheme.stages }, (_, index) =>
+    loadAssignment(stageCluster(service.name, index + 1), service.instances, stageKey(index + 1)),
+  );
+  return [...all, loadAssignment(`${service.name}.baseline`, baselineInstances(service, scheme), 'last')];
+}
+
+function baselineInstances(service: LaneService, scheme: LaneScheme): LaneInstance[] {
+  return service.instances.filter((instance) => instance.lane === scheme.baseline);
+}
+
+/**
+ * `envoy.lb` holds what subsets are made of; a lane's name is under the stage's own key alone, so that the filter sees
+ * by it which stage answered. `causeway` holds the same lane for access logs and response headers of any stage.
+ */
+function loadAssignment(cluster: string, instances: readonly LaneInstance[], key: string): Cluster {
+  const endpoints = instances.map((instance) => ({
+    endpoint: { address: socketAddress(instance.address, instance.ports.inbound) },
+    load_balancing_weight: instance.weight,
+    metadata: {
+      filter_metadata: {
+        'envoy.lb': {
+          [key]: instance.lane,
+          instance: instance.id,
+          ...(instance.shard === undefined ? {} : { shard: String(instance.shard) }),
+        },
+        causeway: { lane: instance.lane, instance: instance.id },
+      },
+    },
+  }));
+  return { name: cluster, cluster_name: cluster, endpoints: [{ lb_endpoints: endpoints }] };
+}
+
+export function socketAddress(address: string, port: number): JsonObject {
+  return { socket_address: { address, port_value: port } };
+}
+
+function compositeCluster(name: string, members: readonly string[], scheme: LaneScheme): Cluster {
+  return {
+    name,
+    alt_stat_name: statName(name),
+    connect_timeout: seconds(scheme.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
+    lb_policy: 'CLUSTER_PROVIDED',
+    cluster_type: {
+      name: 'envoy.clusters.composite',
+      typed_config: {
+        '@type': `${TYPE}.clusters.composite.v3.ClusterConfig`,
+        clusters: members.map((member) => ({ name: member })),
+      },
+    },
+    circuit_breakers: circuitBreakers(scheme),
+  };
+}
+
+function lanesCluster(service: LaneService, scheme: LaneScheme, stage: number): Cluster {
+  const key = stageKey(stage);
+  const selector = (...keys: string[]) => ({ keys, fallback_policy: 'NO_FALLBACK' });
+  return {
+    ...memberCluster(service, scheme, stageCluster(service.name, stage), service.instances, key, 1),
+    lb_subset_config: {
+      fallback_policy: 'NO_FALLBACK',
+      metadata_fallback_policy: 'FALLBACK_LIST',
+      // A pin uses a subset of one host, not `single_host_per_subset`, which hands out hosts that fail their health check.
+      subset_selectors: [
+        selector(key),
+        ...(service.shards > 0 ? [selector(key, 'shard')] : []),
+        ...(scheme.pins && stage === 1 ? [selector('instance')] : []),
+      ],
+    },
+    // A host that fails its check is never tried for want of better: the chain goes on instead.
+    common_lb_config: { healthy_panic_threshold: { value: 0 } },
+  };
+}
+
+function baselineCluster(service: LaneService, scheme: LaneScheme): Cluster {
+  const instances = baselineInstances(service, scheme);
+  return {
+    ...memberCluster(service, scheme, `${service.name}.baseline`, instances, 'last', LAST_RESORT_INTERVALS),
+    // Below 1 % healthy, that is with none, all are tried: behind the last resort there is nothing to spare them for.
+    common_lb_config: { healthy_panic_threshold: { value: 1 } },
+  };
+}
+
+function memberCluster(
+  service: LaneService,
+  scheme: LaneScheme,
+  name: string,
+  instances: readonly LaneInstance[],
+  key: string,
+  intervals: number,
+): Cluster {
+  return {
+    name,
+    alt_stat_name: statName(name),
+    connect_timeout: seconds(scheme.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
+    ...endpointSource(name, instances, key, scheme),
+    ...loadBalancing(service),
+    health_checks: [activeCheck(service.healthCheck, service.protocol !== 'http1', intervals)],
+    outlier_detection: OUTLIERS,
+    circuit_breakers: circuitBreakers(scheme),
+    // What was sent to a host that stopped answering fails when its check does, not at the route's timeout.
+    close_connections_on_host_health_failure: true,
+    typed_extension_protocol_options: httpProtocol(service),
+  };
+}
+
+function endpointSource(name: string, instances: readonly LaneInstance[], key: string, scheme: LaneScheme): JsonObject {
+  if (scheme.eds) return { type: 'EDS', eds_cluster_config: { service_name: name, eds_config: scheme.eds(name) } };
+  const { cluster_name, endpoints } = loadAssignment(name, instances, key);
+  return { type: 'STATIC', load_assignment: { cluster_name: cluster_name ?? name, endpoints: endpoints ?? [] } };
+}
+
+function loadBalancing(service: LaneService): JsonObject {
+  switch (service.lb.policy) {
+    case 'round_robin':
+      return { lb_policy: 'ROUND_ROBIN' };
+    case 'least_request':
+      return { lb_policy: 'LEAST_REQUEST' };
+    case 'random':
+      return { lb_policy: 'RANDOM' };
+    case 'ring_hash':
+      return { lb_policy: 'RING_HASH', ring_hash_lb_config: { minimum_ring_size: 1024 } };
+    case 'maglev':
+      // Subsets are small; Envoy's default table of 65,537 entries for each would be 512 KiB a lane and worker.
+      return { lb_policy: 'MAGLEV', maglev_lb_config: { table_size: 2039 } };
+  }
+}
+
+/**
+ * Only connections that fail eject a host: a host that answers, with whatever status, is the application's business.
+ * Single-host lanes must be ejectable, hence 100 %; a passed health check brings a host back at once.
+ */
+const OUTLIERS: JsonObject = {
+  split_external_local_origin_errors: true,
+  consecutive_local_origin_failure: 3,
+  enforcing_consecutive_local_origin_failure: 100,
+  enforcing_local_origin_success_rate: 0,
+  enforcing_consecutive_5xx: 0,
+  enforcing_consecutive_gateway_failure: 0,
+  enforcing_success_rate: 0,
+  enforcing_failure_percentage: 0,
+  enforcing_failure_percentage_local_origin: 0,
+  base_ejection_time: '1s',
+  max_ejection_time: '5s',
+  max_ejection_percent: 100,
+};
+
+function activeCheck(check: HealthCheck, http2: boolean, intervals: number): JsonObject {
+  const interval = seconds(check.intervalMs * intervals);
+  return {
+    timeout: seconds(check.timeoutMs),
+    interval,
+    // Without it a cluster that has no traffic yet checks every 60 s, and a host stays dead that long.
+    no_traffic_interval: interval,
+    unhealthy_threshold: check.unhealthyThreshold,
+    healthy_threshold: check.healthyThreshold,
+    http_health_check: { path: check.path, codec_client_type: http2 ? 'HTTP2' : 'HTTP1' },
+  };
+}
+
+/** Longest time in milliseconds that a host which stopped answering goes on being chosen. */
+export function healthCheckBoundMs(check: HealthCheck): number {
+  return check.unhealthyThreshold * (check.intervalMs + check.timeoutMs);
+}
+
+/**
+ * A composite cluster holds no requests itself, so the percentage of a retry budget counts nothing there and its
+ * `min_retry_concurrency` alone decides (measured). It is therefore set to that percentage of the requests that the
+ * service may have at all.
+ */
+function circuitBreakers(scheme: LaneScheme): JsonObject {
+  const maxRequests = scheme.maxRequests ?? MAX_REQUESTS;
+  const percent = scheme.retryPercent ?? RETRY_PERCENT;
+  return {
+    thresholds: [
+      {
+        max_connections: maxRequests,
+        max_pending_requests: maxRequests,
+        max_requests: maxRequests,
+        retry_budget: {
+          budget_percent: { value: percent },
+          min_retry_concurrency: Math.max(1, Math.floor((maxRequests * percent) / 100)),
+        },
+      },
+    ],
+  };
+}
+
+function httpProtocol(service: LaneService): JsonObject {
+  const config = service.protocol === 'http1' ? { http_protocol_options: {} } : { http2_protocol_options: {} };
+  return {
+    'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+      '@type': `${TYPE}.upstreams.http.v3.HttpProtocolOptions`,
+      explicit_http_config: config,
+    },
+  };
+}
+
+/** Name in stats: Envoy's tag extraction takes a cluster's name up to its first dot. */
+function statName(name: string): string {
+  return name.replaceAll('.', '_');
+}
+
+export function seconds(milliseconds: number): string {
+  return `${milliseconds / 1000}s`;
+}
+
+/** The plain cluster of one lane of a service, to which its sidecars' provider-side redirect forwards. */
+export function unitCluster(service: LaneService, unit: string, scheme: LaneScheme): Cluster {
+  const instances = service.instances.filter((instance) => instance.lane === unit);
+  const name = unitClusterName(service.name, unit);
+  return {
+    ...memberCluster(service, scheme, name, instances, 'lane', 1),
+    common_lb_config: { healthy_panic_threshold: { value: 1 } },
+  };
+}
+
+export function unitClusterName(service: string, unit: string): string {
+  return `${service}.unit.${unit}`;
+}
+
+/** Endpoints of {@link unitCluster}. */
+export function unitEndpoints(service: LaneService, unit: string): Cluster {
+  const instances = service.instances.filter((instance) => instance.lane === unit);
+  return loadAssignment(unitClusterName(service.name, unit), instances, 'lane');
+}

@@ -1,0 +1,236 @@
+import { FALLBACK_LIST, REDIRECT, REDIRECTED, SERVED_LANE, STRICT, WANTED_LANE } from '../filters/headers.ts';
+import {
+  closedMembers,
+  type LaneScheme,
+  type LaneService,
+  openMembers,
+  seconds,
+  stageKey,
+  unitClusterName,
+} from './clusters.ts';
+import type { JsonObject } from './mesh.ts';
+
+/**
+ * Routes and stock filters around lane-fallback: how a chain gets from the filter to the load balancer, which request
+ * may be tried again and when, who is told the lanes. Routes match exact tokens; no header ever names a cluster.
+ */
+
+/** One element of a route configuration's `routes`. */
+export type Route = JsonObject;
+export type HttpFilter = JsonObject & { readonly name: string };
+
+/**
+ * Response: the answering sidecar could not reach its application, so the request has not been worked on and may be
+ * sent elsewhere whatever its method. Set by the inbound connection manager on its own replies alone ({@link unreachedReply});
+ * inbound routes remove it from the application's answers, gateways from what leaves the mesh.
+ */
+export const UNREACHED = 'x-causeway-unreached';
+
+/** Response headers that end at the gateway, and that an application cannot forge. */
+export const REPORT_HEADERS: readonly string[] = [UNREACHED, WANTED_LANE, SERVED_LANE];
+
+const ROUTER_RETRY = 'envoy.retry_host_predicates.previous_hosts';
+const TYPE = 'type.googleapis.com/envoy.extensions';
+
+/** The application cannot have seen the request: any method may be tried again. */
+const NEVER_SEEN = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-headers'];
+/** It may have: only what may safely run twice. */
+const MAYBE_SEEN = ['5xx', 'gateway-error', 'reset'];
+const MAYBE_SEEN_GRPC = ['unavailable', 'cancelled', 'resource-exhausted'];
+
+/** Requests of which a part may run twice, beside GET, HEAD and OPTIONS. */
+export interface IdempotentInterface {
+  readonly methods: readonly string[];
+  readonly pathPrefix: string;
+}
+
+export interface RouteOptions {
+  /** Default `/`. */
+  readonly prefix?: string;
+  /** The whole request with all its tries. Default 15,000. */
+  readonly timeoutMs?: number;
+  /** One try of a request that may run twice; 0 = no bound of its own. Default 0. */
+  readonly perTryTimeoutMs?: number;
+  /** Interfaces of the service that may run twice; a service with `idempotent` may as a whole. */
+  readonly idempotent?: readonly IdempotentInterface[];
+  /** The edge of the mesh: internal response headers end here. */
+  readonly edge?: boolean;
+  /** Tell the caller the wanted and the served lane; needs the tag's header name. */
+  readonly report?: { readonly tagHeader: string; readonly baseline: string };
+}
+
+/** Moves the chain from the filter's header to the load balancer, and takes the header off. Stands behind the filter. */
+export function fallbackBridge(): HttpFilter {
+  return {
+    name: 'causeway.fallback-bridge',
+    typed_config: {
+      '@type': `${TYPE}.filters.http.header_to_metadata.v3.Config`,
+      request_rules: [
+        {
+          header: FALLBACK_LIST,
+          on_header_present: {
+            metadata_namespace: 'envoy.lb',
+            key: 'fallback_list',
+            type: 'PROTOBUF_VALUE',
+            encode: 'BASE64',
+          },
+          remove: true,
+        },
+      ],
+    },
+  };
+}
+
+/** Chain of requests without one of their own: the baseline, at every stage. */
+export function defaultList(scheme: LaneScheme): JsonObject {
+  const list = Array.from({ length: scheme.stages }, (_, index) => ({ [stageKey(index + 1)]: scheme.baseline }));
+  return { filter_metadata: { 'envoy.lb': { fallback_list: list } } };
+}
+
+/** Routes to one service, in order: strict traffic first, and of each what may run twice first. */
+export function serviceRoutes(service: LaneService, scheme: LaneScheme, options: RouteOptions = {}): Route[] {
+  const strict = { name: STRICT, string_match: { exact: '1' } };
+  const closed = scheme.stages > 1 ? `${service.name}.closed` : `${service.name}.lanes`;
+  const closedTries = Math.max(2, closedMembers(service, scheme).length);
+  return [
+    ...routesByMethod(service, scheme, options, [strict], closed, closedTries),
+    ...routesByMethod(service, scheme, options, [], service.name, openMembers(service, scheme).length),
+  ];
+}
+
+function routesByMethod(
+  service: LaneService,
+  scheme: LaneScheme,
+  options: RouteOptions,
+  tokens: readonly JsonObject[],
+  cluster: string,
+  tries: number,
+): Route[] {
+  const prefix = options.prefix ?? '/';
+  const action = (twice: boolean) => routeAction(service, scheme, options, cluster, tries, twice);
+  const shared = sharedFields(options, tokens.length > 0);
+  if (service.idempotent) return [{ match: { prefix, headers: tokens }, route: action(true), ...shared }];
+  const repeatable = (options.idempotent ?? []).map(({ methods, pathPrefix }) => ({
+    match: {
+      prefix: pathPrefix,
+      headers: methods.length === 0 ? tokens : [...tokens, methodMatch(methods)],
+    },
+    route: action(true),
+    ...shared,
+  }));
+  return [
+    ...repeatable,
+    {
+      match: { prefix, headers: [...tokens, methodMatch(['GET', 'HEAD', 'OPTIONS'])] },
+      route: action(true),
+      ...shared,
+    },
+    { match: { prefix, headers: tokens }, route: action(false), ...shared },
+  ];
+}
+
+function methodMatch(methods: readonly string[]): JsonObject {
+  const [only] = methods;
+  if (methods.length === 1 && only !== undefined) return { name: ':method', string_match: { exact: only } };
+  return { name: ':method', string_match: { safe_regex: { regex: methods.join('|') } } };
+}
+
+function routeAction(
+  service: LaneService,
+  scheme: LaneScheme,
+  options: RouteOptions,
+  cluster: string,
+  tries: number,
+  twice: boolean,
+): JsonObject {
+  const perTry = twice ? (options.perTryTimeoutMs ?? 0) : 0;
+  const words = twice
+    ? [...NEVER_SEEN, ...MAYBE_SEEN, ...(service.protocol === 'grpc' ? MAYBE_SEEN_GRPC : [])]
+    : NEVER_SEEN;
+  return {
+    cluster,
+    timeout: seconds(options.timeoutMs ?? 15_000),
+    metadata_match: defaultList(scheme),
+    retry_policy: {
+      retry_on: words.join(','),
+      retriable_headers: [{ name: UNREACHED, string_match: { exact: '1' } }],
+      num_retries: tries - 1,
+      ...(perTry > 0 ? { per_try_timeout: seconds(perTry) } : {}),
+      retry_host_predicate: [
+        {
+          name: ROUTER_RETRY,
+          typed_config: { '@type': `${TYPE}.retry.host.previous_hosts.v3.PreviousHostsPredicate` },
+        },
+      ],
+      host_selection_retry_max_attempts: 5,
+      // A try elsewhere needs no rest for the host that failed; the small jitter only breaks lockstep.
+      retry_back_off: { base_interval: '0.002s', max_interval: '0.02s' },
+    },
+    ...hashPolicy(service),
+  };
+}
+
+function hashPolicy(service: LaneService): JsonObject {
+  const { lb } = service;
+  if (lb.policy !== 'ring_hash' && lb.policy !== 'maglev') return {};
+  return { hash_policy: [{ header: { header_name: lb.hashHeader } }] };
+}
+
+function sharedFields(options: RouteOptions, strict: boolean): JsonObject {
+  return {
+    ...(strict ? { request_headers_to_remove: [STRICT] } : {}),
+    ...(options.edge ? { response_headers_to_remove: REPORT_HEADERS } : {}),
+    ...(options.report ? { response_headers_to_add: reportHeaders(options.report.tagHeader) } : {}),
+  };
+}
+
+/** Wanted and served lane on the answer, written by the router itself: a filter would need one callback more for it. */
+export function reportHeaders(tagHeader: string): readonly JsonObject[] {
+  const set = (key: string, value: string) => ({
+    header: { key, value },
+    append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
+  });
+  return [set(WANTED_LANE, `%REQ(${tagHeader})%`), set(SERVED_LANE, '%UPSTREAM_METADATA(causeway:lane)%')];
+}
+
+/** Fields of a JSON access log: what was asked for and who answered, at which try. */
+export function laneAccessLog(tagHeader: string): Readonly<Record<string, string>> {
+  return {
+    wanted: `%REQ(${tagHeader})%`,
+    served: '%UPSTREAM_METADATA(causeway:lane)%',
+    instance: '%UPSTREAM_METADATA(causeway:instance)%',
+    tries: '%UPSTREAM_REQUEST_ATTEMPT_COUNT%',
+  };
+}
+
+/** `local_reply_config` of an inbound connection manager: marks its own "could not reach the application". */
+export function unreachedReply(): JsonObject {
+  return {
+    mappers: [
+      {
+        // UF: connection failed; UH: no usable host; UO: circuit breaker. None of them has sent a byte of the request.
+        filter: { response_flag_filter: { flags: ['UF', 'UH', 'UO'] } },
+        headers_to_add: [{ header: { key: UNREACHED, value: '1' }, append_action: 'OVERWRITE_IF_EXISTS_OR_ADD' }],
+      },
+    ],
+  };
+}
+
+/** A provider-side redirect's other unit, by its token. Stand before the route to the application. */
+export function redirectRoutes(service: string, units: readonly string[], timeoutMs = 15_000): Route[] {
+  return units.map((unit) => ({
+    match: { prefix: '/', headers: [{ name: REDIRECT, string_match: { exact: unit } }] },
+    route: { cluster: unitClusterName(service, unit), timeout: seconds(timeoutMs) },
+    request_headers_to_remove: [REDIRECT],
+  }));
+}
+
+/** The inbound route to the application: internal headers end here, in both directions. No retry: see {@link UNREACHED}. */
+export function applicationRoute(cluster: string, timeoutMs = 15_000): Route {
+  return {
+    match: { prefix: '/' },
+    route: { cluster, timeout: seconds(timeoutMs) },
+    request_headers_to_remove: [REDIRECTED],
+    response_headers_to_remove: REPORT_HEADERS,
+  };
+}

@@ -1,0 +1,97 @@
+import Type from 'typebox';
+import { Duration, Port } from './schema-parts.ts';
+
+/** One entry of `services` in `causeway.yaml`. */
+
+const HealthCheckSchema = Type.Object(
+  {
+    path: Type.Optional(Type.String({ pattern: '^/[!-~]{0,255}$', description: 'Default /health.' })),
+    interval: Type.Optional(Duration('Default 250ms.')),
+    timeout: Type.Optional(Duration('Default 500ms.')),
+    unhealthyThreshold: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: 'Default 2.' })),
+    healthyThreshold: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, description: 'Default 1.' })),
+  },
+  { additionalProperties: false },
+);
+
+const LbSchema = Type.Object(
+  {
+    policy: Type.Enum(['round_robin', 'least_request', 'random', 'ring_hash', 'maglev'], {
+      description: 'How instances inside a lane are chosen. Default round_robin.',
+    }),
+    hashHeader: Type.Optional(
+      Type.String({ pattern: '^[a-z0-9-]{1,64}$', description: 'ring_hash and maglev: header to hash.' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const InterfaceSchema = Type.Object(
+  {
+    name: Type.String({ pattern: '^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$' }),
+    methods: Type.Optional(
+      Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$' }), { maxItems: 9, description: 'Default: all.' }),
+    ),
+    prefix: Type.String({ pattern: '^/[!-~]{0,255}$', description: 'Path prefix.' }),
+  },
+  { additionalProperties: false },
+);
+
+export const InstancesSchema = Type.Object(
+  {
+    replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, description: 'Default 1.' })),
+    version: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,63}$', description: 'Default v1.' })),
+    weight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 1.' })),
+    env: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$' }), Type.String({ maxLength: 4096 }), {
+        description: "Added to the application's environment.",
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+export const ServiceSchema = Type.Object(
+  {
+    port: Type.Optional(Port),
+    protocol: Type.Optional(
+      Type.Enum(['http1', 'http2', 'grpc'], {
+        description: 'What the application speaks. Default http1.',
+      }),
+    ),
+    entrance: Type.Optional(
+      Type.Boolean({ description: 'Traffic of a lane may enter here, so a tag may be created here. Default false.' }),
+    ),
+    idempotent: Type.Optional(
+      Type.Boolean({ description: 'A failed POST may be sent again. Default false: only GET, HEAD and OPTIONS.' }),
+    ),
+    lb: Type.Optional(LbSchema),
+    healthCheck: Type.Optional(HealthCheckSchema),
+    interfaces: Type.Optional(Type.Array(InterfaceSchema, { maxItems: 64 })),
+    shards: Type.Optional(
+      Type.Integer({ minimum: 2, maximum: 256, description: 'Cut the instances of each lane into this many groups.' }),
+    ),
+    command: Type.Optional(
+      Type.Array(Type.String({ minLength: 1 }), {
+        minItems: 1,
+        maxItems: 32,
+        description: 'Starts one instance as a local process. Default: the Bookinfo service of this name.',
+      }),
+    ),
+    image: Type.Optional(
+      Type.String({
+        pattern: '^[!-~]{1,255}$',
+        description: "compose: image. Default: the services' image built there.",
+      }),
+    ),
+    instances: Type.Record(
+      Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$' }),
+      InstancesSchema,
+      {
+        minProperties: 1,
+        description: 'By lane.',
+      },
+    ),
+  },
+  { additionalProperties: false },
+);
