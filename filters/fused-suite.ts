@@ -25,7 +25,10 @@ const NANOSECONDS: u64 = 1_000_000_000;
  */
 @final
 export class Suite extends FusedPlugin {
+  private role: string = '';
+  private slot: WorkerSlot | null = null;
   private heartbeat: Gauge | null = null;
+  private serving: bool = false;
 
   onConfigure(configuration: Slice): bool {
     const sections = readConfiguration(configuration, 'causeway');
@@ -36,16 +39,42 @@ export class Suite extends FusedPlugin {
     if (!this.add(sections, new LaneTaggingPlugin())) return false;
     if (!applies && !this.add(sections, new TracePropagationPlugin())) return false;
     if (!this.add(sections, new LaneFallbackPlugin())) return false;
-    this.heartbeat = gauge(`causeway_heartbeat_seconds.role.${text(vmConfiguration())}`);
+    this.role = text(vmConfiguration());
+    counter(`causeway_vm_configured_total.role.${this.role}`).add();
+    const slot = new WorkerSlot(`v1/worker/${this.role}`, TICK_MS * 1_000_000);
+    slot.prepare();
+    this.slot = slot;
     setTickPeriod(TICK_MS);
     return true;
   }
 
-  /** Time of the last tick: a VM that traps again and again stops it, which no other statistic of Envoy's tells. */
+  /** The first stream shows that this is a worker: only workers take a slot, the main thread never does. */
+  createStream(): HttpStream {
+    this.serving = true;
+    return super.createStream();
+  }
+
   onTick(): void {
-    const beat = this.heartbeat;
-    if (beat !== null) beat.set(now() / NANOSECONDS);
+    if (this.serving) this.beat();
     super.onTick();
+  }
+
+  /**
+   * The time of this worker's last tick. A VM that traps again and again stops beating, and `causeway_vm_configured_total`
+   * rises with each reload: Envoy's own statistics say neither.
+   */
+  private beat(): void {
+    const slot = this.slot;
+    if (slot === null) return;
+    const before = slot.index;
+    const index = slot.beat(now());
+    if (index === NO_SLOT) return;
+    let heartbeat = this.heartbeat;
+    if (heartbeat === null || index !== before) {
+      heartbeat = gauge(`causeway_heartbeat_seconds.role.${this.role}.worker.${index}`);
+      this.heartbeat = heartbeat;
+    }
+    heartbeat.set(now() / NANOSECONDS);
   }
 
   private isOutbound(section: Json): bool {
