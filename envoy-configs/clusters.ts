@@ -15,6 +15,9 @@ import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service, S
 
 export type Cluster = JsonObject & { readonly name: string };
 
+/** Envoy's ClusterLoadAssignment. */
+export type LoadAssignment = JsonObject & { readonly cluster_name: string };
+
 /** What the builders need of an instance; `Instance` has it. */
 export type LaneInstance = Pick<Instance, 'id' | 'address' | 'lane' | 'weight'> & {
   readonly shard?: number;
@@ -118,7 +121,7 @@ export function serviceClusters(service: LaneService, scheme: LaneScheme): Clust
 }
 
 /** The endpoints of each of {@link serviceClusters}' clusters that has some, as Envoy's ClusterLoadAssignment. */
-export function serviceEndpoints(service: LaneService, scheme: LaneScheme): Cluster[] {
+export function serviceEndpoints(service: LaneService, scheme: LaneScheme): LoadAssignment[] {
   const all = Array.from({ length: scheme.stages }, (_, index) =>
     loadAssignment(stageCluster(service.name, index + 1), service.instances, stageKey(index + 1)),
   );
@@ -133,7 +136,7 @@ function baselineInstances(service: LaneService, scheme: LaneScheme): LaneInstan
  * `envoy.lb` holds what subsets are made of; a lane's name is under the stage's own key alone, so that the filter sees
  * by it which stage answered. `causeway` holds the same lane for access logs and response headers of any stage.
  */
-function loadAssignment(cluster: string, instances: readonly LaneInstance[], key: string): Cluster {
+function loadAssignment(cluster: string, instances: readonly LaneInstance[], key: string): LoadAssignment {
   const endpoints = instances.map((instance) => ({
     endpoint: { address: socketAddress(instance.address, instance.ports.inbound) },
     load_balancing_weight: instance.weight,
@@ -148,7 +151,7 @@ function loadAssignment(cluster: string, instances: readonly LaneInstance[], key
       },
     },
   }));
-  return { name: cluster, cluster_name: cluster, endpoints: [{ lb_endpoints: endpoints }] };
+  return { cluster_name: cluster, endpoints: [{ lb_endpoints: endpoints }] };
 }
 
 export function socketAddress(address: string, port: number): JsonObject {
@@ -226,8 +229,7 @@ function memberCluster(
 
 function endpointSource(name: string, instances: readonly LaneInstance[], key: string, scheme: LaneScheme): JsonObject {
   if (scheme.eds) return { type: 'EDS', eds_cluster_config: { service_name: name, eds_config: scheme.eds(name) } };
-  const { cluster_name, endpoints } = loadAssignment(name, instances, key);
-  return { type: 'STATIC', load_assignment: { cluster_name: cluster_name ?? name, endpoints: endpoints ?? [] } };
+  return { type: 'STATIC', load_assignment: loadAssignment(name, instances, key) };
 }
 
 function loadBalancing(service: LaneService): JsonObject {
@@ -340,7 +342,7 @@ export function unitClusterName(service: string, unit: string): string {
 }
 
 /** Endpoints of {@link unitCluster}. */
-export function unitEndpoints(service: LaneService, unit: string): Cluster {
+export function unitEndpoints(service: LaneService, unit: string): LoadAssignment {
   const instances = service.instances.filter((instance) => instance.lane === unit);
   return loadAssignment(unitClusterName(service.name, unit), instances, 'lane');
 }

@@ -36,7 +36,7 @@ const TYPE = 'type.googleapis.com/envoy.extensions';
 const NEVER_SEEN = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-headers'];
 /** It may have: only what may safely run twice. */
 const MAYBE_SEEN = ['5xx', 'gateway-error', 'reset'];
-const MAYBE_SEEN_GRPC = ['unavailable', 'cancelled', 'resource-exhausted'];
+const MAYBE_SEEN_GRPC = ['unavailable'];
 
 /** Requests of which a part may run twice, beside GET, HEAD and OPTIONS. */
 export interface IdempotentInterface {
