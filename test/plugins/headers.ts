@@ -1,0 +1,77 @@
+/**
+ * Twin of Envoy's `headers` test plugin: reads, adds, replaces and removes headers of the request and the response, and
+ * logs what it saw.
+ */
+import {
+  addHeader,
+  ascii,
+  FilterHeadersStatus,
+  getHeader,
+  HttpPlugin,
+  HttpStream,
+  logInfo,
+  logWarn,
+  MapType,
+  present,
+  register,
+  removeHeader,
+  Slice,
+  setHeader,
+  text,
+} from 'proxy-wasm-assemblyscript-sdk';
+
+const PATH = ascii(':path');
+const TWICE = ascii('x-twice');
+const ABSENT = ascii('x-absent');
+const ADDED = ascii('x-added');
+const REPLACED = ascii('x-replaced');
+const REMOVED = ascii('x-removed');
+const BYTES = ascii('x-bytes');
+const SEEN = ascii('x-seen');
+const STATUS = ascii(':status');
+const NEW = ascii('new');
+
+function show(value: Slice): string {
+  return present(value) ? '"' + text(value) + '"' : 'none';
+}
+
+class Headers extends HttpStream {
+  onRequestHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {
+    const map = MapType.RequestHeaders;
+    logInfo('request ' + show(getHeader(map, PATH)) + ' end ' + (endOfStream ? '1' : '0'));
+    logWarn('twice ' + show(getHeader(map, TWICE)) + ' absent ' + show(getHeader(map, ABSENT)));
+    addHeader(map, ADDED, NEW);
+    addHeader(map, ADDED, getHeader(map, PATH));
+    setHeader(map, REPLACED, NEW);
+    removeHeader(map, REMOVED);
+    setHeader(map, SEEN, getHeader(map, BYTES));
+    return FilterHeadersStatus.Continue;
+  }
+
+  onResponseHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {
+    const map = MapType.ResponseHeaders;
+    logInfo('response ' + show(getHeader(map, STATUS)));
+    addHeader(map, ADDED, NEW);
+    setHeader(map, REPLACED, NEW);
+    removeHeader(map, REMOVED);
+    return FilterHeadersStatus.Continue;
+  }
+
+  onLog(): void {
+    logInfo(
+      'log ' + show(getHeader(MapType.RequestHeaders, PATH)) + ' ' + show(getHeader(MapType.ResponseHeaders, STATUS)),
+    );
+  }
+}
+
+class HeadersPlugin extends HttpPlugin {
+  createStream(): HttpStream {
+    return new Headers();
+  }
+}
+
+register('headers', () => new HeadersPlugin());
+
+export * from 'proxy-wasm-assemblyscript-sdk/exports/core';
+export * from 'proxy-wasm-assemblyscript-sdk/exports/http-headers';
+export * from 'proxy-wasm-assemblyscript-sdk/exports/log';
