@@ -1,0 +1,228 @@
+/**
+ * Carries the tag over an application that forwards only trace ids: inbound learns trace id → tag, outbound adds the tag
+ * that the application left out. See README.md for what it costs and what it cannot do.
+ */
+import {
+  ascii,
+  FilterHeadersStatus,
+  getHeader,
+  HttpStream,
+  lenOf,
+  MapType,
+  NONE,
+  now,
+  present,
+  removeHeader,
+  Slice,
+  setHeader,
+} from 'proxy-wasm-assemblyscript-sdk';
+import { isLabelValue } from 'proxy-wasm-assemblyscript-sdk/config/formats';
+import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
+import { addTraceSource, setTag, tag, useTagHeader, useTraceSources } from '../exchange';
+import { MAX_TRACE_SOURCES } from '../limits';
+import { FilterPlugin, refuse } from '../plugin';
+import { droppedMembers, memberOf, withMember } from './baggage';
+import { compileConfig, TraceConfig } from './config';
+import { TraceMetrics } from './metrics';
+import { Learned } from './policy';
+import { hashId, idFingerprint, idPlace, prepareHashKey, RecentIds, TraceMap } from './store';
+import { traceIdOf } from './trace-id';
+
+const BAGGAGE = ascii('baggage');
+
+@final
+export class TracePropagationPlugin extends FilterPlugin {
+  config: TraceConfig = new TraceConfig();
+  map: TraceMap = new TraceMap(10, 0, 0);
+  recent: RecentIds = new RecentIds(1);
+  metrics: TraceMetrics = new TraceMetrics();
+
+  filterName(): string {
+    return 'trace-propagation';
+  }
+
+  configure(section: Json): bool {
+    const config = compileConfig(section);
+    this.config = config;
+    this.metrics.define();
+    useTagHeader(config.tagHeader);
+    useTraceSources();
+    for (let i = 0; i < config.names.length; i++) addTraceSource(config.names[i], config.formats[i]);
+    if (config.baggage) return true;
+    return this.prepare();
+  }
+
+  createStream(): HttpStream {
+    return new TraceStream(this);
+  }
+
+  onTick(): void {
+    this.metrics.flush();
+  }
+
+  private prepare(): bool {
+    if (!prepareHashKey()) {
+      refuse('trace-propagation: found a host without randomness, expected random_get to work');
+      return false;
+    }
+    const config = this.config;
+    this.map = new TraceMap(config.sizeLog2, config.ttlMs, config.pinMs);
+    this.map.prepare();
+    this.recent = new RecentIds(config.ttlMs);
+    this.recent.prepare();
+    return true;
+  }
+}
+
+@final
+class TraceStream extends HttpStream {
+  /** The references that this request holds in the map. */
+  private held: i32 = 0;
+  private places: StaticArray<u64> = new StaticArray<u64>(MAX_TRACE_SOURCES);
+  private fingerprints: StaticArray<u64> = new StaticArray<u64>(MAX_TRACE_SOURCES);
+
+  constructor(private plugin: TracePropagationPlugin) {
+    super();
+  }
+
+  onRequestHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {
+    const config = this.plugin.config;
+    if (config.inbound) {
+      if (config.baggage) this.packBaggage();
+      else this.learn();
+    } else if (present(tag())) {
+      this.plugin.metrics.explicit.add();
+    } else if (config.baggage) {
+      this.unpackBaggage();
+    } else {
+      this.apply();
+    }
+    return FilterHeadersStatus.Continue;
+  }
+
+  onLog(): void {
+    this.release();
+  }
+
+  onReset(): void {
+    this.release();
+  }
+
+  private learn(): void {
+    const plugin = this.plugin;
+    const config = plugin.config;
+    const value = tag();
+    if (present(value) && !isLabelValue(value)) {
+      plugin.metrics.invalidTag.add();
+      return;
+    }
+    if (!present(value) && config.leakSample === 0) return;
+    for (let i = 0; i < config.names.length; i++) {
+      if (!this.hashSource(i)) continue;
+      if (present(value)) this.learnOne(value);
+      else if (this.isWatched()) this.note();
+    }
+  }
+
+  /** Reads and hashes the trace id of source `i`; false when the request has none there. */
+  private hashSource(i: i32): bool {
+    const config = this.plugin.config;
+    const id = traceIdOf(unchecked(config.formats[i]), getHeader(MapType.RequestHeaders, unchecked(config.names[i])));
+    if (!present(id)) return false;
+    hashId(id);
+    return true;
+  }
+
+  private learnOne(value: Slice): void {
+    const plugin = this.plugin;
+    const learned = plugin.map.learn(value, milliseconds());
+    plugin.metrics.learned(learned);
+    if ((learned & Learned.PINNED) === 0) return;
+    unchecked((this.places[this.held] = idPlace()));
+    unchecked((this.fingerprints[this.held] = idFingerprint()));
+    this.held++;
+  }
+
+  private note(): void {
+    if (!this.plugin.recent.note(milliseconds())) this.plugin.metrics.casExhausted.add();
+  }
+
+  /** Whether the id hashed last is one of those that the leak detector watches; the same answer inbound and outbound. */
+  private isWatched(): bool {
+    const sample = this.plugin.config.leakSample;
+    return sample !== 0 && ((idFingerprint() >> 32) as u32) % sample === 0;
+  }
+
+  private apply(): void {
+    const plugin = this.plugin;
+    const metrics = plugin.metrics;
+    let ids = 0;
+    let watched = false;
+    let recent = false;
+    for (let i = 0; i < plugin.config.names.length; i++) {
+      if (!this.hashSource(i)) continue;
+      ids++;
+      const found = plugin.map.find(milliseconds());
+      if (lenOf(found) > 0) {
+        setTag(found);
+        metrics.hit.add();
+        return;
+      }
+      if (!this.isWatched()) continue;
+      watched = true;
+      if (!recent) recent = plugin.recent.has(idPlace(), milliseconds());
+    }
+    if (ids === 0) {
+      metrics.leakedNoId.add();
+      return;
+    }
+    metrics.miss.add();
+    if (!watched) return;
+    // Each watched id stands for `leakSample` ids.
+    if (recent) metrics.untagged.add(plugin.config.leakSample);
+    else metrics.leakedUnknownId.add(plugin.config.leakSample);
+  }
+
+  private release(): void {
+    if (this.held === 0) return;
+    const plugin = this.plugin;
+    for (let i = 0; i < this.held; i++) {
+      const done = plugin.map.release(unchecked(this.places[i]), unchecked(this.fingerprints[i]), milliseconds());
+      if (!done) plugin.metrics.casExhausted.add();
+      plugin.metrics.pinned--;
+    }
+    this.held = 0;
+  }
+
+  /** The application sees the tag in `baggage` exactly as the tag header says it: what outsiders wrote there is removed. */
+  private packBaggage(): void {
+    const plugin = this.plugin;
+    const value = tag();
+    const valid = present(value) && isLabelValue(value);
+    if (present(value) && !valid) plugin.metrics.invalidTag.add();
+    const before = getHeader(MapType.RequestHeaders, BAGGAGE);
+    const after = withMember(before, plugin.config.baggageKey, valid ? value : NONE);
+    if (!present(after)) return;
+    if (lenOf(after) === 0) removeHeader(MapType.RequestHeaders, BAGGAGE);
+    else setHeader(MapType.RequestHeaders, BAGGAGE, after);
+    if (valid) plugin.metrics.stored.add();
+    plugin.metrics.baggageDropped.add(droppedMembers());
+  }
+
+  private unpackBaggage(): void {
+    const plugin = this.plugin;
+    const value = memberOf(getHeader(MapType.RequestHeaders, BAGGAGE), plugin.config.baggageKey);
+    if (present(value) && isLabelValue(value)) {
+      setTag(value);
+      plugin.metrics.hit.add();
+    } else {
+      plugin.metrics.miss.add();
+      if (present(value)) plugin.metrics.invalidTag.add();
+    }
+  }
+}
+
+/** Unix milliseconds, the low 32 bits. */
+function milliseconds(): u32 {
+  return (now() / 1_000_000) as u32;
+}
