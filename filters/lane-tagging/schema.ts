@@ -19,12 +19,15 @@ export const TrustSchema = Type.Union(
           }),
         ),
         identities: Type.Optional(
-          Type.Array(Type.String({ format: 'header-value', minLength: 1, maxLength: 256, description: 'An identity.' }), {
-            minItems: 1,
-            maxItems: 64,
-            uniqueItems: true,
-            description: "Believed when the caller's certificate has one of these as first URI name or as subject.",
-          }),
+          Type.Array(
+            Type.String({ format: 'header-value', minLength: 1, maxLength: 256, description: 'An identity.' }),
+            {
+              minItems: 1,
+              maxItems: 64,
+              uniqueItems: true,
+              description: "Believed when the caller's certificate has one of these as first URI name or as subject.",
+            },
+          ),
         ),
       },
       { additionalProperties: false, minProperties: 1, description: 'Believes callers that are named here.' },

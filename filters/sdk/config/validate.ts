@@ -38,6 +38,9 @@ export function validate(schema: Json, definition: string, value: Json, path: st
   const problem = new Validator(definitions).check(start, value);
   if (problem === null) return null;
   problem.path = path + problem.path;
+  // Under an empty root path the first key starts the path.
+  if (problem.path.startsWith('.')) problem.path = problem.path.slice(1);
+  if (problem.path.length === 0) problem.path = 'configuration';
   return problem.toString();
 }
 
