@@ -1,0 +1,124 @@
+import { dirname } from 'node:path';
+import { stringify } from 'yaml';
+import type { Mesh } from '../../envoy-configs/mesh.ts';
+import { ENVOY_IMAGE } from '../envoy/version.ts';
+import { appEnvironment, bookinfoService, type NodePlan } from './driver.ts';
+import type { StateFolder } from './state.ts';
+
+/** The subnet's first two octets when the mesh still has loopback addresses. */
+export const COMPOSE_PREFIX = '172.28';
+
+/** Image of the services when `NODE_IMAGE` names no other. */
+export const NODE_IMAGE = 'node:20-slim';
+
+/** The bundle's path in the services' image. */
+const BUNDLE = '/app/bookinfo.mjs';
+
+/**
+ * A loopback mesh cannot cross network namespaces: gives every instance the same place in a subnet of its own.
+ * Gateways come to `<prefix>.0.<10 + n>`, out of the way of the bridge at `.0.1`. Other meshes stay as they are.
+ */
+export function onComposeNetwork(mesh: Mesh, prefix = COMPOSE_PREFIX): Mesh {
+  if (!mesh.network.prefix.startsWith('127.')) return mesh;
+  const move = (address: string) => `${prefix}.${address.split('.').slice(2).join('.')}`;
+  return {
+    ...mesh,
+    network: { ...mesh.network, prefix },
+    gateways: mesh.gateways.map((gateway, n) => ({ ...gateway, address: `${prefix}.0.${10 + n}` })),
+    services: mesh.services.map((service) => ({
+      ...service,
+      instances: service.instances.map((instance) => ({ ...instance, address: move(instance.address) })),
+    })),
+  };
+}
+
+export interface ComposeFileOptions {
+  state: StateFolder;
+  wasmPath: string;
+  prefix: string;
+  /** Who writes logs and sockets on the host: `uid:gid`. */
+  user: string;
+  logLevel?: string;
+}
+
+/**
+ * The compose file of a mesh, in words that docker-compose 1.29 and Compose v2 share. An instance is two containers in
+ * one network namespace: its Envoy owns the address, the application joins it. Folders are mounted at the path they have
+ * on the host, so that rendered files, admin sockets and logs have one name on both sides.
+ */
+export function composeFile(plans: readonly NodePlan[], options: ComposeFileOptions): string {
+  const services: Record<string, unknown> = {};
+  for (const plan of plans) {
+    services[sidecarName(plan.node.id)] = envoyService(plan, options);
+    if (plan.app) services[appName(plan.node.id)] = appService(plan, options);
+  }
+  const file = {
+    networks: { mesh: { driver: 'bridge', ipam: { config: [{ subnet: `${options.prefix}.0.0/16` }] } } },
+    services,
+  };
+  return `# Rendered by causeway. ENVOY_IMAGE and NODE_IMAGE may name other images, such as ones made locally.\n${stringify(file)}`;
+}
+
+export const sidecarName = (id: string): string => `${id}-envoy`;
+export const appName = (id: string): string => `${id}-app`;
+
+/** The services' image, from whatever image has a `node` on its path. Nothing runs while it is built. */
+export function dockerfile(): string {
+  return [`ARG NODE_IMAGE=${NODE_IMAGE}`, `FROM \${NODE_IMAGE}`, `COPY bookinfo.mjs ${BUNDLE}`, ''].join('\n');
+}
+
+function envoyService({ node }: NodePlan, options: ComposeFileOptions) {
+  const folder = `${options.prefix}.`;
+  const listen = node.listeners
+    .map((listener) => listener.split(':'))
+    .find(([address = '']) => address.startsWith(folder));
+  const [address, port] = listen ?? [];
+  if (address === undefined)
+    throw new Error(`${node.id}: no listener in ${options.prefix}.0.0/16: ${node.listeners.join(', ')}`);
+  return {
+    image: `\${ENVOY_IMAGE:-${ENVOY_IMAGE}}`,
+    entrypoint: ['envoy'],
+    command: [
+      '--config-path',
+      `${node.dir}/${node.bootstrap}`,
+      '--disable-hot-restart',
+      '--concurrency',
+      String(node.concurrency),
+      '--log-level',
+      options.logLevel ?? 'warning',
+    ],
+    user: options.user,
+    networks: { mesh: { ipv4_address: address } },
+    volumes: [
+      same(node.dir, 'ro'),
+      same(dirname(options.wasmPath), 'ro'),
+      same(dirname(node.adminSocket)),
+      same(dirname(node.accessLog)),
+    ],
+    stop_grace_period: '3s',
+    ...(node.kind === 'gateway' ? { ports: [`127.0.0.1:${port}:${port}`] } : {}),
+  };
+}
+
+function appService(plan: NodePlan, { state, user }: ComposeFileOptions) {
+  const { app, node } = plan;
+  if (!app) throw new Error(`${node.id}: no application`);
+  const service = bookinfoService(app);
+  const journal = state.journal(node.id);
+  const built = { context: '.', dockerfile: 'Dockerfile', args: { NODE_IMAGE: `\${NODE_IMAGE:-${NODE_IMAGE}}` } };
+  return {
+    ...(app.service.image === '' ? { image: 'causeway-bookinfo', build: built } : { image: app.service.image }),
+    ...(service === null
+      ? { command: [...app.service.command] }
+      : { entrypoint: ['node', BUNDLE], command: [service] }),
+    user,
+    environment: appEnvironment(app, journal),
+    // The application lives in its Envoy's network namespace, as the containers of a pod do.
+    network_mode: `service:${sidecarName(node.id)}`,
+    depends_on: [sidecarName(node.id)],
+    volumes: [same(dirname(journal))],
+    stop_grace_period: '3s',
+  };
+}
+
+const same = (path: string, mode?: 'ro') => `${path}:${path}${mode ? `:${mode}` : ''}`;
