@@ -11,10 +11,9 @@ import {
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
-import { FilterPlugin, readConfiguration } from './plugin';
+import { FilterPlugin, readConfiguration, TICK_MS } from './plugin';
 import { TracePropagationPlugin } from './trace-propagation/filter';
 
-const TICK_MS: u32 = 1000;
 const NANOSECONDS: u64 = 1_000_000_000;
 
 /**
@@ -41,7 +40,7 @@ export class Suite extends FusedPlugin {
     if (!this.add(sections, new LaneFallbackPlugin())) return false;
     this.role = text(vmConfiguration());
     counter(`causeway_vm_configured_total.role.${this.role}`).add();
-    const slot = new WorkerSlot(`v1/worker/${this.role}`, TICK_MS * 1_000_000);
+    const slot = new WorkerSlot(`v1/worker/${this.role}`, (TICK_MS as u64) * 1_000_000);
     slot.prepare();
     this.slot = slot;
     setTickPeriod(TICK_MS);

@@ -2,10 +2,13 @@
  * How a filter of the suite is configured: alone, by a `root_id` of its own name, or as a section of the fused suite.
  * Either way its configuration has passed the schema before the filter sees it, with every default filled in.
  */
-import { HttpPlugin, lenOf, logCritical, Slice, slice } from 'proxy-wasm-assemblyscript-sdk';
+import { HttpPlugin, lenOf, logCritical, Slice, setTickPeriod, slice } from 'proxy-wasm-assemblyscript-sdk';
 import { Json, parseError, parseJson } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { validate } from 'proxy-wasm-assemblyscript-sdk/config/validate';
-import { SCHEMA_LENGTH, SCHEMA_TEXT } from './schema.gen';
+import { SCHEMA } from './schema.gen';
+
+/** Period of the tick that hands metrics over. */
+export const TICK_MS: u32 = 1000;
 
 const NO_KEYS = memory.data<u8>([0x7b, 0x7d]);
 
@@ -19,7 +22,7 @@ export function readConfiguration(bytes: Slice, name: string): Json | null {
     refuse(`${name}: ${parseError()}`);
     return null;
   }
-  if (schemas === null) schemas = parseJson(slice(SCHEMA_TEXT, SCHEMA_LENGTH));
+  if (schemas === null) schemas = parseJson(SCHEMA);
   const known = schemas;
   if (known === null) {
     refuse(`${name}: the module's own schema cannot be read: ${parseError()}`);
@@ -45,6 +48,8 @@ export abstract class FilterPlugin extends HttpPlugin {
 
   onConfigure(configuration: Slice): bool {
     const section = readConfiguration(configuration, this.filterName());
-    return section !== null && this.configure(section);
+    if (section === null || !this.configure(section)) return false;
+    setTickPeriod(TICK_MS);
+    return true;
   }
 }
