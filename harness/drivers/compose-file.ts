@@ -1,11 +1,10 @@
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
-import type { Mesh } from '../../envoy-configs/mesh.ts';
 import { ENVOY_IMAGE } from '../envoy/version.ts';
 import { appEnvironment, bookinfoService, type NodePlan } from './driver.ts';
 import type { StateFolder } from './state.ts';
 
-/** The subnet's first two octets when the mesh still has loopback addresses. */
+/** First two octets of the containers' subnet: loopback addresses cannot cross network namespaces. */
 export const COMPOSE_PREFIX = '172.28';
 
 /** Image of the services when `NODE_IMAGE` names no other. */
@@ -13,24 +12,6 @@ export const NODE_IMAGE = 'node:20-slim';
 
 /** The bundle's path in the services' image. */
 const BUNDLE = '/app/bookinfo.mjs';
-
-/**
- * A loopback mesh cannot cross network namespaces: gives every instance the same place in a subnet of its own.
- * Gateways come to `<prefix>.0.<10 + n>`, out of the way of the bridge at `.0.1`. Other meshes stay as they are.
- */
-export function onComposeNetwork(mesh: Mesh, prefix = COMPOSE_PREFIX): Mesh {
-  if (!mesh.network.prefix.startsWith('127.')) return mesh;
-  const move = (address: string) => `${prefix}.${address.split('.').slice(2).join('.')}`;
-  return {
-    ...mesh,
-    network: { ...mesh.network, prefix },
-    gateways: mesh.gateways.map((gateway, n) => ({ ...gateway, address: `${prefix}.0.${10 + n}` })),
-    services: mesh.services.map((service) => ({
-      ...service,
-      instances: service.instances.map((instance) => ({ ...instance, address: move(instance.address) })),
-    })),
-  };
-}
 
 export interface ComposeFileOptions {
   state: StateFolder;
@@ -48,8 +29,9 @@ export interface ComposeFileOptions {
  */
 export function composeFile(plans: readonly NodePlan[], options: ComposeFileOptions): string {
   const services: Record<string, unknown> = {};
+  let gateways = 0;
   for (const plan of plans) {
-    services[sidecarName(plan.node.id)] = envoyService(plan, options);
+    services[sidecarName(plan.node.id)] = envoyService(plan, plan.app ? 0 : gateways++, options);
     if (plan.app) services[appName(plan.node.id)] = appService(plan, options);
   }
   const file = {
@@ -67,14 +49,16 @@ export function dockerfile(): string {
   return [`ARG NODE_IMAGE=${NODE_IMAGE}`, `FROM \${NODE_IMAGE}`, `COPY bookinfo.mjs ${BUNDLE}`, ''].join('\n');
 }
 
-function envoyService({ node }: NodePlan, options: ComposeFileOptions) {
-  const folder = `${options.prefix}.`;
-  const listen = node.listeners
-    .map((listener) => listener.split(':'))
-    .find(([address = '']) => address.startsWith(folder));
-  const [address, port] = listen ?? [];
-  if (address === undefined)
-    throw new Error(`${node.id}: no listener in ${options.prefix}.0.0/16: ${node.listeners.join(', ')}`);
+/** Gateways listen on every address of their container; theirs is `<prefix>.0.<10 + n>`, clear of the bridge at `.0.1`. */
+export function gatewayAddress(prefix: string, n: number): string {
+  return `${prefix}.0.${10 + n}`;
+}
+
+function envoyService({ node, app }: NodePlan, gateway: number, options: ComposeFileOptions) {
+  const address = app?.instance.address ?? gatewayAddress(options.prefix, gateway);
+  if (!address.startsWith(`${options.prefix}.`))
+    throw new Error(`${node.id}: ${address} is not in ${options.prefix}.0.0/16`);
+  const ports = app ? [] : node.listeners.map((listener) => listener.slice(listener.lastIndexOf(':') + 1));
   return {
     image: `\${ENVOY_IMAGE:-${ENVOY_IMAGE}}`,
     entrypoint: ['envoy'],
@@ -96,7 +80,7 @@ function envoyService({ node }: NodePlan, options: ComposeFileOptions) {
       same(dirname(node.accessLog)),
     ],
     stop_grace_period: '3s',
-    ...(node.kind === 'gateway' ? { ports: [`127.0.0.1:${port}:${port}`] } : {}),
+    ...(ports.length > 0 ? { ports: ports.map((port) => `127.0.0.1:${port}:${port}`) } : {}),
   };
 }
 
