@@ -1,5 +1,6 @@
 import { type Bytes, binary } from './bytes.ts';
 import { Misuse } from './errors.ts';
+import { INLINE_HEADERS } from './inline-headers.ts';
 import type { Pair } from './pairs.ts';
 import { Status } from './status.ts';
 
@@ -19,10 +20,15 @@ export class HeaderMap {
     for (const [name, value] of headers) this.add(binary(name), binary(value));
   }
 
-  /** All values of `name`, joined by a comma, as Envoy 1.40 hands them to a plugin; undefined when absent. */
+  /** All values of `name`, joined by a comma; undefined when absent. What the property `request.headers.<name>` gives. */
   get(name: string): string | undefined {
     const values = this.values(name);
     return values.length === 0 ? undefined : values.join(',');
+  }
+
+  /** The first value only: what Envoy hands to a plugin that asks for the header. Undefined when absent. */
+  first(name: string): string | undefined {
+    return this.values(name)[0];
   }
 
   /** Each value of `name` in order. */
@@ -36,7 +42,10 @@ export class HeaderMap {
   }
 
   add(name: string, value: string): void {
-    this.#entries.push([lower(name), value]);
+    const key = lower(name);
+    const existing = INLINE_HEADERS.has(key) ? this.#entries.find(([n]) => n === key) : undefined;
+    if (existing === undefined) this.#entries.push([key, value]);
+    else existing[1] += `,${value}`;
   }
 
   /** Replaces the first value and drops the others; adds when absent. */

@@ -7,12 +7,14 @@ import {
   ascii,
   FilterHeadersStatus,
   getHeader,
+  getProperty,
   HttpPlugin,
   HttpStream,
   logInfo,
   logWarn,
   MapType,
   present,
+  propertyPath,
   register,
   removeHeader,
   Slice,
@@ -21,7 +23,6 @@ import {
 } from 'proxy-wasm-assemblyscript-sdk';
 
 const PATH = ascii(':path');
-const TWICE = ascii('x-twice');
 const ABSENT = ascii('x-absent');
 const ADDED = ascii('x-added');
 const REPLACED = ascii('x-replaced');
@@ -31,6 +32,11 @@ const SEEN = ascii('x-seen');
 const STATUS = ascii(':status');
 const NEW = ascii('new');
 
+/** Names whose repetition Envoy may treat in different ways. */
+const REPEATED = ['x-twice', 'x-request-id', 'cookie', 'traceparent', 'user-agent', 'x-forwarded-for', 'content-type'];
+const REPEATED_NAMES = REPEATED.map<Slice>((name) => ascii(name));
+const REPEATED_PATHS = REPEATED.map<Slice>((name) => propertyPath('request.headers.' + name));
+
 function show(value: Slice): string {
   return present(value) ? '"' + text(value) + '"' : 'none';
 }
@@ -39,7 +45,12 @@ class Headers extends HttpStream {
   onRequestHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {
     const map = MapType.RequestHeaders;
     logInfo('request ' + show(getHeader(map, PATH)) + ' end ' + (endOfStream ? '1' : '0'));
-    logWarn('twice ' + show(getHeader(map, TWICE)) + ' absent ' + show(getHeader(map, ABSENT)));
+    logWarn('absent ' + show(getHeader(map, ABSENT)));
+    for (let i = 0; i < REPEATED.length; i++) {
+      const first = getHeader(map, REPEATED_NAMES[i]);
+      if (present(first))
+        logInfo(REPEATED[i] + ' first ' + show(first) + ' all ' + show(getProperty(REPEATED_PATHS[i])));
+    }
     addHeader(map, ADDED, NEW);
     addHeader(map, ADDED, getHeader(map, PATH));
     setHeader(map, REPLACED, NEW);

@@ -25,7 +25,7 @@ function change(call: HostCall, number: number, apply: (map: HeaderMap) => void)
 export const headerFunctions: HostFunctions = {
   proxy_get_header_map_value(call, type: number, key: number, keySize: number, valueAt: number, sizeAt: number) {
     const map = readable(call, type);
-    const value = map?.get(call.bytes(key, keySize));
+    const value = map?.first(call.bytes(key, keySize));
     return value === undefined ? Status.NotFound : call.give(value, valueAt, sizeAt);
   },
 

@@ -1,0 +1,43 @@
+/**
+ * Headers that Envoy keeps in one slot each: a repeated one is joined by a comma where it arrives. Any other repeated
+ * header stays several entries, of which a plugin that asks for the header gets the first.
+ * Source: Envoy's header_map.h, without the rare ones.
+ */
+export const INLINE_HEADERS: ReadonlySet<string> = new Set([
+  ':authority',
+  ':method',
+  ':path',
+  ':protocol',
+  ':scheme',
+  ':status',
+  'connection',
+  'content-length',
+  'content-type',
+  'expect',
+  'grpc-message',
+  'grpc-status',
+  'grpc-timeout',
+  'keep-alive',
+  'proxy-connection',
+  'server',
+  'te',
+  'transfer-encoding',
+  'upgrade',
+  'user-agent',
+  'via',
+  'x-client-trace-id',
+  'x-envoy-attempt-count',
+  'x-envoy-decorator-operation',
+  'x-envoy-immediate-health-check-fail',
+  'x-envoy-internal',
+  'x-envoy-max-retries',
+  'x-envoy-original-path',
+  'x-envoy-retry-grpc-on',
+  'x-envoy-retry-on',
+  'x-forwarded-client-cert',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-port',
+  'x-forwarded-proto',
+  'x-request-id',
+]);
