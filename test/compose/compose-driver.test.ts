@@ -1,0 +1,83 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hopsOf } from '../../harness/bookinfo/hop.ts';
+import { ComposeDriver } from '../../harness/drivers/compose.ts';
+import { gatewayAddress } from '../../harness/drivers/compose-file.ts';
+import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { plainMesh } from '../e2e/plain-mesh.ts';
+import { ask, bookinfoBundle, temporaryState } from '../e2e/support.ts';
+import { testImages, whyNoEngine } from './engine.ts';
+
+const run = promisify(execFile);
+const PREFIX = '172.29';
+const PROJECT = 'causeway-driver-test';
+
+const missing = await whyNoEngine();
+
+describe.skipIf(missing !== null)('a mesh of containers', () => {
+  let driver: ComposeDriver;
+  let remove: () => Promise<void>;
+  const url = `http://${gatewayAddress(PREFIX, 0)}:8080/api/v1/products/0`;
+
+  beforeAll(async () => {
+    const temporary = await temporaryState();
+    remove = temporary.remove;
+    const { state } = temporary;
+    const images = await testImages();
+    const wasmPath = join(state.root, 'wasm/none.wasm');
+    const env = { ENVOY_IMAGE: images.envoy, NODE_IMAGE: images.node };
+    const bookinfo = await bookinfoBundle();
+    driver = new ComposeDriver({ state, wasmPath, bookinfo, project: PROJECT, prefix: PREFIX, env });
+    await driver.up(plainMesh(PREFIX, '0.0.0.0', state.target(wasmPath)).plans, console.log);
+  }, 180_000);
+
+  afterAll(async () => {
+    await driver.down();
+    await remove();
+  }, 120_000);
+
+  it('serves through gateway, sidecars and applications, also by the published port', async () => {
+    for (const target of [url, 'http://127.0.0.1:8080/api/v1/products/0']) {
+      const { status, hop } = await ask(target);
+      expect(status).toBe(200);
+      expect(hop && hopsOf(hop).map(({ instance }) => instance)).toEqual(['productpage-base-1', 'details-base-1']);
+    }
+  });
+
+  it('reports what runs, and reads an application’s journal from the host', async () => {
+    expect((await driver.status()).map(({ id, app, sidecar, ready }) => [id, app.state, sidecar.state, ready])).toEqual(
+      [
+        ['productpage-base-1', 'running', 'running', true],
+        ['details-base-1', 'running', 'running', true],
+        ['gateway', 'absent', 'running', true],
+      ],
+    );
+    await ask(`${url}/ratings`, {}, { method: 'POST', body: JSON.stringify({ post: 'c-1' }) });
+    expect(await driver.journal('productpage-base-1')).toMatchObject([
+      { event: 'begin' },
+      { post: 'c-1', event: 'end' },
+    ]);
+  });
+
+  it('kills, revives, pauses and resumes one instance', async () => {
+    await driver.kill('details-base-1');
+    expect((await driver.status())[1]).toMatchObject({ app: { state: 'ended' }, sidecar: { state: 'ended' } });
+    expect((await ask(url)).status).toBe(503);
+    await driver.revive('details-base-1');
+    const served = async () => ((await ask(url)).status === 200 ? found(true) : notYet('no 200'));
+    await waitUntil('served again', served, { deadlineMs: 10_000 });
+    await driver.pause('details-base-1', 'app');
+    expect((await driver.status())[1]).toMatchObject({ app: { state: 'paused' }, sidecar: { state: 'running' } });
+    await driver.resume('details-base-1', 'app');
+    await waitUntil('served again', served, { deadlineMs: 10_000 });
+  }, 90_000);
+
+  it('leaves no container and no network behind', async () => {
+    await driver.down();
+    const label = `label=com.docker.compose.project=${PROJECT}`;
+    expect((await run('docker', ['ps', '--all', '--quiet', '--filter', label])).stdout).toBe('');
+    expect((await run('docker', ['network', 'ls', '--quiet', '--filter', label])).stdout).toBe('');
+  }, 60_000);
+});
