@@ -1,12 +1,8 @@
 import Type, { type Static } from 'typebox';
+import { MatchSchema } from '../lane-tagging/matcher.schema.ts';
 
 /** Most lanes after a lane itself: each one more is a cluster, and a try, for every service. */
 export const MAX_CHAIN = 7;
-
-const MatcherSchema = Type.Object(
-  {},
-  { additionalProperties: true, minProperties: 1, description: 'A request matcher.' },
-);
 
 const LaneName = (description: string) => Type.String({ format: 'lane', minLength: 1, maxLength: 63, description });
 const Name = (description: string) => Type.String({ format: 'lane', minLength: 1, maxLength: 63, description });
@@ -112,7 +108,7 @@ export const SteeringSchema = Type.Object(
         description: "Only requests that ask for one of these; the baseline's name stands for untagged. Default: all.",
       }),
     ),
-    match: Type.Optional(MatcherSchema),
+    match: Type.Optional(MatchSchema),
     percent: Type.Optional(
       Type.Number({ minimum: 0, maximum: 100, default: 100, description: 'Share of what matches, sticky by trace.' }),
     ),
@@ -128,7 +124,7 @@ export const SteeringSchema = Type.Object(
 export const RedirectSchema = Type.Object(
   {
     name: Name('Stands in metrics; salt of the percentage.'),
-    match: Type.Optional(MatcherSchema),
+    match: Type.Optional(MatchSchema),
     percent: Type.Optional(
       Type.Number({ minimum: 0, maximum: 100, default: 100, description: 'Share of what matches, sticky by trace.' }),
     ),

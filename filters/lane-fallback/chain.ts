@@ -1,0 +1,67 @@
+/** Ordered chains of lanes, and the list that carries one to the load balancer. */
+import { ascii, lenOf, NONE, present, ptrOf, Slice, slice } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { add, addPair, begin, finish } from './encode';
+
+/** Label keys of the stages, as the cluster builders name them: the n-th try walks the labels of stage n. */
+const KEYS: Slice[] = [
+  ascii('lane'),
+  ascii('lane2'),
+  ascii('lane3'),
+  ascii('lane4'),
+  ascii('lane5'),
+  ascii('lane6'),
+  ascii('lane7'),
+  ascii('lane8'),
+];
+const SHARD = ascii('shard');
+const INSTANCE = ascii('instance');
+
+/** Who may serve a request, best first. Immutable once built, but for the policy's own scratch chain. */
+@final
+export class Chain {
+  /** The encoded list for services without shards; `NONE` for the plain baseline, which the route's default names. */
+  list: Slice = NONE;
+  /** Owns the bytes of `list`, so that a replaced configuration gives them back. */
+  private owner: StaticArray<u8> = new StaticArray<u8>(0);
+
+  constructor(
+    readonly lanes: StaticArray<u64>,
+    /** Nothing outside `lanes` may serve: the request takes the strict route. */
+    readonly closed: bool,
+    /** Pins to this instance before the lanes; `NONE` for most. */
+    readonly instance: Slice = NONE,
+  ) {}
+
+  /** Encodes the list once, for all requests. */
+  prepare(stages: i32): void {
+    const encoded = encodeChain(this, stages, NONE);
+    const length = lenOf(encoded);
+    this.owner = new StaticArray<u8>(length);
+    const copy = changetype<usize>(this.owner);
+    memory.copy(copy, ptrOf(encoded), length);
+    this.list = slice(copy, length);
+  }
+}
+
+/**
+ * The list of a chain: for each stage the lanes from its own on, each first with the caller's shard when there is one.
+ * Stage 1 has the whole chain; stage n starts at the n-th lane, or with the last one when the chain is shorter and
+ * open. Valid until the next list is encoded.
+ */
+export function encodeChain(chain: Chain, stages: i32, shard: Slice): Slice {
+  const lanes = chain.lanes;
+  const count = lanes.length;
+  begin();
+  if (present(chain.instance)) add(INSTANCE, chain.instance);
+  for (let stage = 0; stage < stages; stage++) {
+    const key = unchecked(KEYS[stage]);
+    // A stage past the end of a closed chain gets nothing: trying again what has failed is not what it is for.
+    const from = stage < count ? stage : chain.closed ? count : count - 1;
+    for (let i = from; i < count; i++) {
+      const lane = unchecked(lanes[i]);
+      if (present(shard)) addPair(key, lane, SHARD, shard);
+      add(key, lane);
+    }
+  }
+  return finish();
+}
