@@ -91,6 +91,8 @@ export interface Service {
   readonly lb: LbPolicy;
   readonly healthCheck: HealthCheck;
   readonly interfaces: readonly ServiceInterface[];
+  /** Services that this one calls: its sidecars know no others. Null = all. */
+  readonly calls: readonly string[] | null;
   /** Number of shards; 0 = not sharded. */
   readonly shards: number;
   /** How the process driver starts the application: `bookinfo` services by name, or any command. */

@@ -209,6 +209,7 @@ function resolveServices(
         methods: item.methods ?? [],
         pathPrefix: item.prefix,
       })),
+      calls: service.calls ?? null,
       shards: service.shards ?? 0,
       command: service.command ?? [],
       image: service.image ?? '',

@@ -20,11 +20,8 @@ export const Percent = Type.Number({ minimum: 0, maximum: 100 });
 export const Duration = (description: string) =>
   Type.String({ pattern: '^[0-9]{1,7}(\\.[0-9]{1,3})?(ms|s|m)$', description: `${description} (500ms, 2s, 1m)` });
 
-/** A request matcher of the lane-tagging filter; its own schema checks it when the filter's section is rendered. */
-export const Match = Type.Record(Type.String(), Type.Unknown(), {
-  minProperties: 1,
-  description: 'A request matcher, as in the README of lane-tagging.',
-});
+/** A request matcher, as every filter has it. */
+export { MatchSchema as Match } from '../filters/lane-tagging/matcher.schema.ts';
 
 /** What trace-propagation is told, without what the mesh knows itself. */
 export const TraceSection = Type.Object(Type.Omit(TracePropagationSchema, ['direction', 'tagHeader']).properties, {

@@ -68,6 +68,13 @@ export const ServiceSchema = Type.Object(
     lb: Type.Optional(LbSchema),
     healthCheck: Type.Optional(HealthCheckSchema),
     interfaces: Type.Optional(Type.Array(InterfaceSchema, { maxItems: 64 })),
+    calls: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 40 }), {
+        maxItems: 200,
+        uniqueItems: true,
+        description: 'Services that this one calls; its sidecars know no others. Default: all.',
+      }),
+    ),
     shards: Type.Optional(
       Type.Integer({ minimum: 2, maximum: 256, description: 'Cut the instances of each lane into this many groups.' }),
     ),

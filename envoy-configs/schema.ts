@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { definitions } from '../filters/lane-tagging/matcher.schema.ts';
 import { Duration, laneSchema, Match, Name, Percent, Port, TraceSection } from './schema-parts.ts';
 import { ServiceSchema } from './schema-service.ts';
 import { FaultSchema, RedirectSchema, SteeringSchema } from './schema-traffic.ts';
@@ -36,7 +37,7 @@ const GatewaySchema = Type.Object(
     name: Name('Also its node id.'),
     address: Type.Optional(
       Type.String({
-        format: 'ipv4',
+        pattern: '^[0-9]{1,3}(\\.[0-9]{1,3}){3}$',
         description: 'Where clients connect. Default <network prefix>.0.1, i.e. 127.0.0.1.',
       }),
     ),
@@ -187,6 +188,7 @@ export const CausewaySchema = Type.Object(
     title: 'causeway.yaml',
     description: 'Services, instances, lanes and rules of one mesh.',
     additionalProperties: false,
+    $defs: definitions,
   },
 );
 

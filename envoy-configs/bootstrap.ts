@@ -1,0 +1,98 @@
+import type { JsonObject, Mesh, RenderTarget } from './mesh.ts';
+import { statsConfig } from './stats.ts';
+import { fileSource, PATHS } from './xds.ts';
+
+export interface BootstrapNode {
+  readonly id: string;
+  /** Service name, or the gateway's id; Envoy's `node.cluster`. */
+  readonly cluster: string;
+  /** For CEL, access logs and `xds.node.metadata`. */
+  readonly metadata: JsonObject;
+  /** Source address of everything this proxy calls, by which callees know it; empty = the kernel's choice. */
+  readonly sourceAddress: string;
+}
+
+const MAX_HEAP_BYTES = 1024 * 1024 * 1024;
+const MAX_DOWNSTREAM_CONNECTIONS = 50_000;
+
+/**
+ * What Envoy reads once, at start. Everything that may change later comes through the files that `dynamic_resources` names.
+ * The admin interface is a Unix socket in a directory of mode 0700: no proxied request, whatever its headers, can reach it.
+ */
+export function bootstrap(mesh: Mesh, node: BootstrapNode, target: RenderTarget): JsonObject {
+  const dir = target.nodeDir(node.id);
+  return {
+    node: { id: node.id, cluster: node.cluster, metadata: { mesh: mesh.name, ...node.metadata } },
+    ...common(node, target.adminSocket(node.id)),
+    dynamic_resources: {
+      lds_config: fileSource(dir, PATHS.listeners),
+      cds_config: fileSource(dir, PATHS.clusters),
+    },
+  };
+}
+
+function common(node: BootstrapNode, adminSocket: string): JsonObject {
+  return {
+    admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
+    stats_config: statsConfig(),
+    cluster_manager: {
+      // A connection that cannot even be attempted counts as a failed host, not as a failed request of the host.
+      outlier_detection: {},
+      ...(node.sourceAddress === ''
+        ? {}
+        : { upstream_bind_config: { source_address: { address: node.sourceAddress, port_value: 0 } } }),
+    },
+    // A worker in an endless loop ignores SIGTERM and serves nothing: better to end and be restarted. Long enough that a
+    // paused or swapped-out machine does not trip it.
+    watchdogs: {
+      main_thread_watchdog: { miss_timeout: '0.5s', megamiss_timeout: '5s', kill_timeout: '60s' },
+      worker_watchdog: { miss_timeout: '0.5s', megamiss_timeout: '5s', kill_timeout: '60s' },
+    },
+    overload_manager: {
+      refresh_interval: '0.25s',
+      resource_monitors: [
+        {
+          name: 'envoy.resource_monitors.fixed_heap',
+          typed_config: {
+            '@type': 'type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig',
+            max_heap_size_bytes: MAX_HEAP_BYTES,
+          },
+        },
+        {
+          name: 'envoy.resource_monitors.global_downstream_max_connections',
+          typed_config: {
+            '@type':
+              'type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig',
+            max_active_downstream_connections: MAX_DOWNSTREAM_CONNECTIONS,
+          },
+        },
+      ],
+      actions: [
+        { name: 'envoy.overload_actions.shrink_heap', triggers: [trigger(0.9)] },
+        { name: 'envoy.overload_actions.stop_accepting_requests', triggers: [trigger(0.98)] },
+      ],
+    },
+  };
+}
+
+function trigger(value: number): JsonObject {
+  return { name: 'envoy.resource_monitors.fixed_heap', threshold: { value } };
+}
+
+/**
+ * The same node with nothing left to files: what `envoy --mode validate` can judge, since in that mode Envoy does not
+ * follow `dynamic_resources`. Endpoints are inlined, filters that come by ECDS stand in the chain.
+ */
+export function staticBootstrap(
+  dynamic: JsonObject,
+  adminSocket: string,
+  listeners: readonly JsonObject[],
+  clusters: readonly JsonObject[],
+): JsonObject {
+  const { dynamic_resources: _, ...rest } = dynamic;
+  return {
+    ...rest,
+    admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
+    static_resources: { listeners, clusters },
+  };
+}

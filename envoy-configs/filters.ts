@@ -1,0 +1,110 @@
+import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../filters/headers.ts';
+import { UNREACHED } from './lane-routing.ts';
+import type { Fault, JsonObject, Role } from './mesh.ts';
+import { fileSource, PATHS } from './xds.ts';
+
+/** HTTP filters of the chains, in Envoy v3 JSON: the stock ones, and the wasm one as it is referred to and as it is pushed. */
+
+export type HttpFilter = JsonObject & { readonly name: string };
+
+const TYPE = 'type.googleapis.com/envoy.extensions';
+
+export interface StripOptions {
+  /** Nobody's tag is believed here: take it off by stock means too, so that it cannot pass a wasm filter that failed. */
+  readonly tag?: string;
+  /** Let the lane report headers out of the mesh. */
+  readonly expose?: boolean;
+}
+
+/**
+ * First in every chain: removes the internal headers that may not come in (and at the gateway, out) here. Stock, so that it
+ * works whatever becomes of the wasm filter behind it.
+ */
+export function stripFilter(role: Role, options: StripOptions = {}): HttpFilter {
+  const column = { gateway: 'fromOutside', outbound: 'fromApplication', inbound: 'fromMesh' } as const;
+  const requests = INTERNAL_HEADERS.filter((header) => header.on === 'request' && header[column[role]]);
+  const names = [
+    ...requests.map((header) => header.name),
+    ...(role === 'inbound' ? [] : ENVOY_REQUEST_HEADERS),
+    ...(options.tag === undefined ? [] : [options.tag]),
+  ];
+  const answers = INTERNAL_HEADERS.filter((header) => header.on === 'response' && header.toOutside);
+  const outgoing =
+    role === 'gateway' ? [UNREACHED, ...(options.expose ? [] : answers.map((header) => header.name))] : [];
+  return {
+    name: 'causeway.strip',
+    typed_config: {
+      '@type': `${TYPE}.filters.http.header_mutation.v3.HeaderMutation`,
+      mutations: {
+        request_mutations: names.map((name) => ({ remove: name })),
+        ...(outgoing.length === 0 ? {} : { response_mutations: outgoing.map((name) => ({ remove: name })) }),
+      },
+    },
+  };
+}
+
+/** Name of a role's plugin: of its place in the chain, its ECDS resource and its file. */
+export function pluginName(role: Role): string {
+  return `causeway.${role}`;
+}
+
+/** The place of the wasm filter in a chain; its configuration comes from a file of its own and changes without a new listener. */
+export function wasmPlace(role: Role, dir: string): HttpFilter {
+  return {
+    name: pluginName(role),
+    config_discovery: {
+      config_source: fileSource(dir, PATHS.extension(pluginName(role))),
+      type_urls: [`${TYPE}.filters.http.wasm.v3.Wasm`],
+    },
+  };
+}
+
+/**
+ * The wasm filter of one role as an ECDS resource. All roles share a `vm_id`, hence the trace map; each has a VM of its own
+ * (`vm_config.configuration`), so that a trap takes down one role only.
+ *
+ * Failure policy: FAIL_RELOAD. FAIL_OPEN would, after one trap, silently serve every later request without lanes: tags
+ * of strangers would pass, strict lanes would leak. FAIL_CLOSED would turn one trap into an outage. With FAIL_RELOAD the
+ * requests in flight in that VM are lost and the next one finds a fresh VM.
+ */
+export function wasmExtension(role: Role, wasmPath: string, sections: JsonObject): JsonObject {
+  return {
+    name: pluginName(role),
+    typed_config: {
+      '@type': `${TYPE}.filters.http.wasm.v3.Wasm`,
+      config: {
+        name: pluginName(role),
+        root_id: 'causeway',
+        failure_policy: 'FAIL_RELOAD',
+        // After a second trap within the back-off requests are refused until it ends; the default is a whole second.
+        reload_config: { backoff: { base_interval: '0.01s', max_interval: '1s' } },
+        vm_config: {
+          vm_id: 'causeway',
+          runtime: 'envoy.wasm.runtime.v8',
+          code: { local: { filename: wasmPath } },
+          configuration: { '@type': 'type.googleapis.com/google.protobuf.StringValue', value: role },
+        },
+        configuration: { '@type': 'type.googleapis.com/google.protobuf.Struct', value: sections },
+      },
+    },
+  };
+}
+
+/** A fault drill: Envoy's own fault filter, confined to requests that carry the lane's tag. */
+export function faultFilter(fault: Fault, tagHeader: string): HttpFilter {
+  const percentage = { numerator: Math.round(fault.percent * 10_000), denominator: 'MILLION' };
+  return {
+    name: `causeway.fault.${fault.name}`,
+    typed_config: {
+      '@type': `${TYPE}.filters.http.fault.v3.HTTPFault`,
+      headers: [{ name: tagHeader, string_match: { exact: fault.lane } }],
+      ...(fault.abortStatus === 0 ? {} : { abort: { http_status: fault.abortStatus, percentage } }),
+      ...(fault.delayMs === 0 ? {} : { delay: { fixed_delay: `${fault.delayMs / 1000}s`, percentage } }),
+    },
+  };
+}
+
+/** Last in every chain. */
+export function routerFilter(): HttpFilter {
+  return { name: 'envoy.filters.http.router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } };
+}

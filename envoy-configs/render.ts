@@ -1,0 +1,206 @@
+import { type BootstrapNode, bootstrap, staticBootstrap } from './bootstrap.ts';
+import {
+  type Cluster,
+  type LaneScheme,
+  type LoadAssignment,
+  laneScheme,
+  seconds,
+  serviceClusters,
+  serviceEndpoints,
+  socketAddress,
+  unitCluster,
+  unitEndpoints,
+} from './clusters.ts';
+import { pluginName, wasmExtension } from './filters.ts';
+import {
+  APPLICATION,
+  gatewayListener,
+  inboundListener,
+  type Listener,
+  type ListenerContext,
+  outboundListener,
+  redirectUnits,
+} from './listeners.ts';
+import type { Gateway, Instance, JsonObject, Mesh, RenderedNode, RenderTarget, Role, Service } from './mesh.ts';
+import { gatewaySections, inboundSections, outboundSections } from './sections.ts';
+import { discoveryFile, fileSource, PATHS, resourcesOf } from './xds.ts';
+
+/** Renders every node of a mesh: gateways first, then the sidecar of each instance. Pure: same input, same text. */
+export function renderMesh(mesh: Mesh, target: RenderTarget): RenderedNode[] {
+  return [
+    ...mesh.gateways.map((gateway) => renderGateway(mesh, gateway, target)),
+    ...mesh.services.flatMap((service) =>
+      service.instances.map((instance) => renderSidecar(mesh, service, instance, target)),
+    ),
+  ];
+}
+
+/** Services that instances of a service may call. */
+export function calleesOf(mesh: Mesh, service: Service): readonly Service[] {
+  return service.calls === null
+    ? mesh.services.filter(({ name }) => name !== service.name)
+    : mesh.services.filter(({ name }) => service.calls?.includes(name));
+}
+
+function renderGateway(mesh: Mesh, gateway: Gateway, target: RenderTarget): RenderedNode {
+  const scheme = schemeFor(mesh, target.nodeDir(gateway.id));
+  const callees = mesh.services.filter(({ name }) => gateway.routes.some(({ service }) => service === name));
+  const sections = new Map<Role, JsonObject>([['gateway', gatewaySections(mesh, scheme, gateway.id)]]);
+  const context = contextOf(mesh, scheme, gateway.id, sections, target);
+  return assemble({
+    mesh,
+    target,
+    kind: 'gateway',
+    node: {
+      id: gateway.id,
+      cluster: gateway.id,
+      metadata: { role: 'gateway' },
+      sourceAddress: gateway.address === '0.0.0.0' ? '' : gateway.address,
+    },
+    listeners: [gatewayListener(context, gateway)],
+    clusters: callees.flatMap((service) => serviceClusters(service, scheme)),
+    endpoints: callees.flatMap((service) => serviceEndpoints(service, scheme)),
+    sections,
+    addresses: [`${gateway.address}:${gateway.port}`],
+  });
+}
+
+function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target: RenderTarget): RenderedNode {
+  const scheme = schemeFor(mesh, target.nodeDir(instance.id));
+  const callees = calleesOf(mesh, service);
+  const units = redirectUnits(mesh, instance);
+  const sections = new Map<Role, JsonObject>([
+    ['inbound', inboundSections(mesh, instance)],
+    ['outbound', outboundSections(mesh, scheme, instance)],
+  ]);
+  const context = contextOf(mesh, scheme, instance.id, sections, target);
+  return assemble({
+    mesh,
+    target,
+    kind: 'sidecar',
+    node: {
+      id: instance.id,
+      cluster: service.name,
+      metadata: {
+        service: service.name,
+        lane: instance.lane,
+        version: instance.version,
+        ...(instance.shard === undefined ? {} : { shard: String(instance.shard) }),
+      },
+      sourceAddress: instance.address,
+    },
+    listeners: [inboundListener(context, service, instance), outboundListener(context, instance, callees)],
+    clusters: [
+      applicationCluster(service, instance),
+      ...units.map((unit) => unitCluster(service, unit, scheme)),
+      ...callees.flatMap((callee) => serviceClusters(callee, scheme)),
+    ],
+    endpoints: [
+      ...units.map((unit) => unitEndpoints(service, unit)),
+      ...callees.flatMap((callee) => serviceEndpoints(callee, scheme)),
+    ],
+    sections,
+    addresses: [`${instance.address}:${instance.ports.inbound}`, `${instance.address}:${instance.ports.outbound}`],
+  });
+}
+
+function schemeFor(mesh: Mesh, dir: string): LaneScheme {
+  return { ...laneScheme(mesh), eds: (cluster) => fileSource(dir, PATHS.endpoints(cluster)) };
+}
+
+function contextOf(
+  mesh: Mesh,
+  scheme: LaneScheme,
+  id: string,
+  sections: ReadonlyMap<Role, JsonObject>,
+  target: RenderTarget,
+): ListenerContext {
+  const plugins = new Set([...sections].filter(([, section]) => Object.keys(section).length > 0).map(([role]) => role));
+  return { mesh, scheme, dir: target.nodeDir(id), accessLog: target.accessLog(id), plugins };
+}
+
+/** The local application, which only its own sidecar calls. No retries and no checks here: callers check through us. */
+function applicationCluster(service: Service, instance: Instance): Cluster {
+  const endpoint = { endpoint: { address: socketAddress(instance.address, instance.ports.app) } };
+  const protocol = service.protocol === 'http1' ? { http_protocol_options: {} } : { http2_protocol_options: {} };
+  return {
+    name: APPLICATION,
+    alt_stat_name: 'application',
+    type: 'STATIC',
+    connect_timeout: seconds(1_000),
+    load_assignment: { cluster_name: APPLICATION, endpoints: [{ lb_endpoints: [endpoint] }] },
+    circuit_breakers: { thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }] },
+    typed_extension_protocol_options: {
+      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+        explicit_http_config: protocol,
+      },
+    },
+  };
+}
+
+interface Parts {
+  readonly mesh: Mesh;
+  readonly target: RenderTarget;
+  readonly kind: RenderedNode['kind'];
+  readonly node: BootstrapNode;
+  readonly listeners: readonly Listener[];
+  readonly clusters: readonly Cluster[];
+  readonly endpoints: readonly LoadAssignment[];
+  readonly sections: ReadonlyMap<Role, JsonObject>;
+  readonly addresses: readonly string[];
+}
+
+function assemble(parts: Parts): RenderedNode {
+  const { mesh, target, node } = parts;
+  const files: Record<string, string> = {
+    [PATHS.bootstrap]: `${JSON.stringify(bootstrap(mesh, node, target), null, 2)}\n`,
+    [PATHS.listeners]: discoveryFile('listener', parts.listeners),
+    [PATHS.clusters]: discoveryFile('cluster', parts.clusters),
+  };
+  for (const assignment of parts.endpoints) {
+    files[PATHS.endpoints(assignment.cluster_name)] = discoveryFile('endpoints', [assignment]);
+  }
+  for (const [role, section] of parts.sections) {
+    if (Object.keys(section).length === 0) continue;
+    files[PATHS.extension(pluginName(role))] = discoveryFile('extension', [
+      wasmExtension(role, target.wasmPath, section),
+    ]);
+  }
+  return {
+    id: node.id,
+    kind: parts.kind,
+    dir: target.nodeDir(node.id),
+    files,
+    bootstrap: PATHS.bootstrap,
+    adminSocket: target.adminSocket(node.id),
+    accessLog: target.accessLog(node.id),
+    concurrency: mesh.concurrency,
+    listeners: parts.addresses,
+  };
+}
+
+/**
+ * One self-contained bootstrap with all that the node's files say, for `envoy --mode validate`, which follows no file.
+ * `adminSocket` replaces the node's own, so that a running node's socket is left alone.
+ */
+export function staticForm(node: RenderedNode, adminSocket: string): string {
+  const text = (path: string) => node.files[path] ?? '{"resources":[]}';
+  const dynamic = JSON.parse(text(node.bootstrap)) as JsonObject;
+  const withoutType = ({ '@type': _, ...resource }: JsonObject): JsonObject => resource;
+  const clusters = resourcesOf(text(PATHS.clusters))
+    .map(withoutType)
+    .map((cluster) => {
+      if (cluster.type !== 'EDS') return cluster;
+      const { eds_cluster_config: _, ...rest } = cluster;
+      const [assignment = {}] = resourcesOf(text(PATHS.endpoints(String(cluster.name))));
+      return { ...rest, type: 'STATIC', load_assignment: withoutType(assignment) };
+    });
+  const inlined = JSON.stringify(resourcesOf(text(PATHS.listeners)).map(withoutType), (_key, value: unknown) => {
+    const place = value as { name?: string; config_discovery?: unknown } | null;
+    if (typeof place !== 'object' || place?.config_discovery === undefined) return value;
+    const [extension = {}] = resourcesOf(text(PATHS.extension(String(place.name))));
+    return { name: place.name, typed_config: extension.typed_config };
+  });
+  return JSON.stringify(staticBootstrap(dynamic, adminSocket, JSON.parse(inlined) as JsonObject[], clusters), null, 2);
+}
