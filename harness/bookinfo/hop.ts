@@ -7,6 +7,8 @@ export interface Hop {
   service: string;
   version: string;
   instance: string;
+  /** The request id that this instance saw, by which proxies' logs name the same request; empty = none. */
+  trace: string;
   calls: Call[];
 }
 
@@ -18,6 +20,8 @@ export interface Call {
   status: number;
   /** Milliseconds from sending to the whole answer. */
   ms: number;
+  /** Extension headers (`x-…`) of the answer as this application got it, whoever added them. */
+  headers: Record<string, string>;
   /** The callee's own evidence; absent when what answered was no application (a proxy's 503, or nothing). */
   hop?: Hop;
   /** Why there was no answer, or the first bytes of an answer that was not the application's. */
@@ -42,6 +46,7 @@ export function isHop(value: unknown): value is Hop {
     typeof hop.service === 'string' &&
     typeof hop.version === 'string' &&
     typeof hop.instance === 'string' &&
+    typeof hop.trace === 'string' &&
     Array.isArray(hop.calls) &&
     hop.calls.every((call) => typeof call.status === 'number' && (call.hop === undefined || isHop(call.hop)))
   );

@@ -20,7 +20,13 @@ export interface Outbound {
   close(): Promise<void>;
 }
 
-type Send = (authority: string, path: string, options: CallOptions) => Promise<{ status: number; text: string }>;
+interface Answer {
+  status: number;
+  text: string;
+  headers: Readonly<Record<string, string | string[] | undefined>>;
+}
+
+type Send = (authority: string, path: string, options: CallOptions) => Promise<Answer>;
 
 /** The port that Bookinfo's services are called on, as in Istio's sample. */
 const SERVICE_PORT = 9080;
@@ -35,11 +41,12 @@ export function createOutbound(settings: Settings): Outbound {
     close: transport.close,
     async call(service, path, options) {
       const start = performance.now();
-      const call: Call = { service, method: options.method ?? 'GET', path, status: 0, ms: 0 };
+      const call: Call = { service, method: options.method ?? 'GET', path, status: 0, ms: 0, headers: {} };
       let body: Record<string, unknown> | null = null;
       try {
         const answer = await transport.send(`${service}:${SERVICE_PORT}`, path, options);
         call.status = answer.status;
+        call.headers = extensionHeaders(answer.headers);
         body = parseObject(answer.text);
         if (body && isHop(body.hop)) call.hop = body.hop;
         else call.error = answer.text.slice(0, 200);
@@ -70,7 +77,7 @@ function http1Transport(settings: Settings): { send: Send; close(): Promise<void
         headers: { ...headers, host: authority, ...(body === undefined ? {} : { 'content-type': 'application/json' }) },
         ...(body === undefined ? {} : { body }),
       });
-      return { status: answer.statusCode, text: await answer.body.text() };
+      return { status: answer.statusCode, text: await answer.body.text(), headers: answer.headers };
     },
   };
 }
@@ -97,17 +104,25 @@ function http2Transport(settings: Settings): { send: Send; close(): Promise<void
           ':authority': authority,
         });
         let status = 0;
+        let answered: Answer['headers'] = {};
         const chunks: Buffer[] = [];
         stream.setTimeout(settings.callTimeoutMs, () => stream.destroy(new Error('call timed out')));
         stream.on('response', (answer) => {
           status = Number(answer[':status'] ?? 0);
+          answered = answer as Answer['headers'];
         });
         stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-        stream.on('end', () => resolve({ status, text: Buffer.concat(chunks).toString('utf8') }));
+        stream.on('end', () => resolve({ status, text: Buffer.concat(chunks).toString('utf8'), headers: answered }));
         stream.on('error', reject);
         stream.end(body);
       }),
   };
+}
+
+/** Every `x-` header but Envoy's own, so that the evidence stays short. */
+function extensionHeaders(headers: Answer['headers']): Record<string, string> {
+  const kept = Object.entries(headers).filter(([name]) => name.startsWith('x-') && !name.startsWith('x-envoy-'));
+  return Object.fromEntries(kept.map(([name, value]) => [name, String(value)]));
 }
 
 function parseObject(text: string): Record<string, unknown> | null {

@@ -1,5 +1,5 @@
 import { type AppAnswer, type AppRequest, type Handler, json } from './app.ts';
-import { END_USER, FORWARDED_HEADERS, pick } from './forward.ts';
+import { END_USER, FORWARDED_HEADERS, passOn } from './forward.ts';
 import type { CallResult, Outbound } from './outbound.ts';
 import { BOOK, indexPage, productPage, STYLE } from './page.ts';
 import { hop } from './services.ts';
@@ -14,14 +14,14 @@ export function productpage(settings: Settings, outbound: Outbound): Handler {
   // As in Istio's sample the user comes from the session, not from an incoming header.
   const forwarded = (request: AppRequest): Record<string, string> => {
     const user = sessionUser(request);
-    return { ...pick(request.headers, names), ...(user === '' ? {} : { [END_USER]: user }) };
+    return { ...passOn(request.headers, names, settings.ownSpans), ...(user === '' ? {} : { [END_USER]: user }) };
   };
 
   // The callee's JSON and status, with this instance's hop around the callee's.
-  const relay = ({ call, body }: CallResult): AppAnswer => {
+  const relay = (request: AppRequest, { call, body }: CallResult): AppAnswer => {
     const failed = { error: `Sorry, product ${call.service} are currently unavailable for this book.` };
     const ok = call.status === 200 && body;
-    return json(call.status || 500, { ...(ok ? body : failed), hop: hop(settings, [call]) });
+    return json(call.status || 500, { ...(ok ? body : failed), hop: hop(settings, request, [call]) });
   };
 
   async function page(request: AppRequest): Promise<AppAnswer> {
@@ -29,7 +29,7 @@ export function productpage(settings: Settings, outbound: Outbound): Handler {
     // One after the other, as the sample does: the order of hops in the evidence is the order of calls.
     const found = await outbound.call('details', '/details/0', { headers });
     const opinions = await outbound.call('reviews', '/reviews/0', { headers });
-    const own = hop(settings, [found.call, opinions.call]);
+    const own = hop(settings, request, [found.call, opinions.call]);
     if ((request.headers.accept ?? '').includes('application/json')) {
       return json(200, { product: BOOK, details: found.body, reviews: opinions.body, hop: own });
     }
@@ -41,11 +41,11 @@ export function productpage(settings: Settings, outbound: Outbound): Handler {
     const headers = forwarded(request);
     if (request.method === 'POST' && part !== undefined) {
       const body = request.body || '{}';
-      return relay(await outbound.call(part, `/${part}/${id}`, { method: 'POST', headers, body }));
+      return relay(request, await outbound.call(part, `/${part}/${id}`, { method: 'POST', headers, body }));
     }
     if (request.method !== 'GET') return null;
     const service = part ?? 'details';
-    return relay(await outbound.call(service, `/${service}/${id}`, { headers }));
+    return relay(request, await outbound.call(service, `/${service}/${id}`, { headers }));
   }
 
   return (request) => {
@@ -55,7 +55,7 @@ export function productpage(settings: Settings, outbound: Outbound): Handler {
     if (method === 'POST' && path === '/login') return login(request);
     if (method !== 'GET') return null;
     if (path === '/productpage') return page(request);
-    if (path === '/' || path === '/index.html') return html(indexPage(hop(settings)));
+    if (path === '/' || path === '/index.html') return html(indexPage(hop(settings, request)));
     if (path === '/logout') return redirect('user=; Path=/; Max-Age=0');
     if (path === '/api/v1/products') return json(200, [BOOK]);
     if (path === '/static/style.css') return { status: 200, contentType: 'text/css; charset=utf-8', body: STYLE };

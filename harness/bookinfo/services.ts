@@ -1,12 +1,13 @@
 import { type AppRequest, type Handler, json } from './app.ts';
-import { END_USER, FORWARDED_HEADERS, pick } from './forward.ts';
+import { END_USER, FORWARDED_HEADERS, passOn } from './forward.ts';
 import type { Hop } from './hop.ts';
 import type { Outbound } from './outbound.ts';
 import type { Settings } from './settings.ts';
 
 /** This instance's own hop with the calls it made. */
-export function hop(settings: Settings, calls: Hop['calls'] = []): Hop {
-  return { service: settings.service, version: settings.version, instance: settings.instance, calls };
+export function hop(settings: Settings, request: AppRequest, calls: Hop['calls'] = []): Hop {
+  const { service, version, instance } = settings;
+  return { service, version, instance, trace: request.headers['x-request-id'] ?? '', calls };
 }
 
 /** The number at the end of `/<name>/<number>`, or null when the path is not of that form. */
@@ -17,7 +18,8 @@ export function productId(path: string, name: string): number | null {
 
 /** `GET /details/<id>`: the facts about a book. */
 export function details(settings: Settings): Handler {
-  return ({ method, path }) => {
+  return (request) => {
+    const { method, path } = request;
     const id = productId(path, 'details');
     if (id === null || method !== 'GET') return null;
     return json(200, {
@@ -30,7 +32,7 @@ export function details(settings: Settings): Handler {
       language: 'English',
       'ISBN-10': '1234567890',
       'ISBN-13': '123-1234567890',
-      hop: hop(settings),
+      hop: hop(settings, request),
     });
   };
 }
@@ -38,7 +40,8 @@ export function details(settings: Settings): Handler {
 /** `GET /ratings/<id>` and `POST /ratings/<id>`, kept in memory. */
 export function ratings(settings: Settings): Handler {
   const added = new Map<number, unknown>();
-  return ({ method, path, body }) => {
+  return (request) => {
+    const { method, path, body } = request;
     const id = productId(path, 'ratings');
     if (id === null || (method !== 'GET' && method !== 'POST')) return null;
     if (method === 'POST') {
@@ -46,10 +49,10 @@ export function ratings(settings: Settings): Handler {
         const { post: _, ...stars } = JSON.parse(body) as Record<string, unknown>;
         if (Object.keys(stars).length > 0) added.set(id, stars);
       } catch {
-        return json(400, { error: 'please provide valid ratings JSON', hop: hop(settings) });
+        return json(400, { error: 'please provide valid ratings JSON', hop: hop(settings, request) });
       }
     }
-    return json(200, { id, ratings: added.get(id) ?? { Reviewer1: 5, Reviewer2: 4 }, hop: hop(settings) });
+    return json(200, { id, ratings: added.get(id) ?? { Reviewer1: 5, Reviewer2: 4 }, hop: hop(settings, request) });
   };
 }
 
@@ -73,10 +76,14 @@ export function reviews(settings: Settings, outbound: Outbound): Handler {
     if (id === null || (request.method !== 'GET' && request.method !== 'POST')) return null;
     const base = { id: String(id), podname: settings.instance, clustername: 'causeway' };
     if (color === undefined) {
-      return json(200, { ...base, reviews: TEXTS.map(([reviewer, text]) => ({ reviewer, text })), hop: hop(settings) });
+      return json(200, {
+        ...base,
+        reviews: TEXTS.map(([reviewer, text]) => ({ reviewer, text })),
+        hop: hop(settings, request),
+      });
     }
     const { call, body } = await outbound.call('ratings', `/ratings/${id}`, {
-      headers: pick(request.headers, names),
+      headers: passOn(request.headers, names, settings.ownSpans),
       ...(request.method === 'POST' ? { method: 'POST', body: request.body || '{}' } : {}),
     });
     const stars = call.status === 200 ? (body?.ratings as Record<string, number> | undefined) : undefined;
@@ -86,6 +93,6 @@ export function reviews(settings: Settings, outbound: Outbound): Handler {
         : { error: 'Ratings service is currently unavailable' };
       return { reviewer, text, rating };
     });
-    return json(200, { ...base, reviews: shown, hop: hop(settings, [call]) });
+    return json(200, { ...base, reviews: shown, hop: hop(settings, request, [call]) });
   };
 }

@@ -14,6 +14,8 @@ export interface Settings {
   callTimeoutMs: number;
   /** Headers passed on beside Istio's list, for applications whose tracing library does (such as `baggage`). */
   forwardExtra: readonly string[];
+  /** Put an own span id into the trace headers that are passed on, as tracing libraries do. */
+  ownSpans: boolean;
   /** File that gets a line when a POST begins and one when it ends; survives a kill. Empty = none. */
   journal: string;
   /** End when standard input closes, so that no application outlives its driver. */
@@ -47,6 +49,7 @@ export function readSettings(args: readonly string[], env: Readonly<Record<strin
       .split(',')
       .map((name) => name.trim().toLowerCase())
       .filter((name) => name !== ''),
+    ownSpans: env.OWN_SPANS === '1',
     journal: env.JOURNAL ?? '',
     exitWithStdin: env.EXIT_WITH_STDIN === '1',
   };

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type RunningApp, serve } from '../../harness/bookinfo/app.ts';
-import { FORWARDED_HEADERS } from '../../harness/bookinfo/forward.ts';
+import { FORWARDED_HEADERS, withOwnSpan } from '../../harness/bookinfo/forward.ts';
 import { callsOf, type Hop, hopsOf } from '../../harness/bookinfo/hop.ts';
 import { createOutbound, type Outbound } from '../../harness/bookinfo/outbound.ts';
 import { productpage } from '../../harness/bookinfo/productpage.ts';
@@ -39,7 +39,7 @@ async function startProxy(): Promise<Proxy> {
     }
     const { method, url: path, headers } = incoming;
     const onward = httpRequest({ host: '127.0.0.1', port, method, path, headers }, (answer) => {
-      outgoing.writeHead(answer.statusCode ?? 500, answer.headers);
+      outgoing.writeHead(answer.statusCode ?? 500, { ...answer.headers, 'x-proxy': 'seen', 'x-envoy-noise': '1' });
       answer.pipe(outgoing);
     });
     incoming.pipe(onward);
@@ -108,6 +108,12 @@ describe('the call tree', () => {
     ]);
   });
 
+  it('carries the request id that each instance saw and what proxies put on the answers', async () => {
+    const { body } = await getJson(`${await startAll('v3')}/productpage`, { 'x-request-id': 'trace-1' });
+    expect(hopsOf(body.hop).map((hop) => hop.trace)).toEqual(['trace-1', 'trace-1', 'trace-1', 'trace-1']);
+    expect(callsOf(body.hop).map((call) => call.headers)).toEqual([1, 2, 3].map(() => ({ 'x-proxy': 'seen' })));
+  });
+
   it('ends at reviews v1, which asks for no stars', async () => {
     const { body } = await getJson(`${await startAll('v1')}/productpage`);
     expect(hopsOf(body.hop).map((hop) => hop.service)).toEqual(['productpage', 'details', 'reviews']);
@@ -168,6 +174,44 @@ describe('headers', () => {
     await getJson(`${page}/api/v1/products/0`, { baggage: 'lane=dev1', 'x-extra': '1', 'x-not': '1' });
     expect(proxy.seen[0]?.headers).toMatchObject({ baggage: 'lane=dev1', 'x-extra': '1' });
     expect(proxy.seen[0]?.headers).not.toHaveProperty('x-not');
+  });
+});
+
+describe('own spans', () => {
+  const trace = '4bf92f3577b34da6a3ce929d0e0e4736';
+  const span = '00f067aa0ba902b7';
+
+  it('keeps the trace and changes the rest of every header that names a span', () => {
+    const own = withOwnSpan({
+      traceparent: `00-${trace}-${span}-01`,
+      b3: `${trace}-${span}-1`,
+      'x-b3-traceid': trace,
+      'x-b3-spanid': span,
+      'x-request-id': 'same',
+    });
+    const fresh = own['x-b3-spanid'];
+    expect(fresh).toMatch(/^[0-9a-f]{16}$/);
+    expect(fresh).not.toBe(span);
+    expect(own).toEqual({
+      traceparent: `00-${trace}-${fresh}-01`,
+      b3: `${trace}-${fresh}-1-${span}`,
+      'x-b3-traceid': trace,
+      'x-b3-spanid': fresh,
+      'x-b3-parentspanid': span,
+      'x-request-id': 'same',
+    });
+  });
+
+  it('leaves b3 without a span alone and adds nothing', () => {
+    expect(withOwnSpan({ b3: '0' })).toEqual({ b3: '0' });
+    expect(withOwnSpan({ b3: `${trace}-${span}` }).b3).toMatch(new RegExp(`^${trace}-[0-9a-f]{16}-1-${span}$`));
+  });
+
+  it('is what a service does that is told so', async () => {
+    await start('details');
+    const page = await start('productpage', { OWN_SPANS: '1' });
+    await getJson(`${page}/api/v1/products/0`, { traceparent: `00-${trace}-${span}-01` });
+    expect(proxy.seen[0]?.headers.traceparent).toMatch(new RegExp(`^00-${trace}-(?!${span})[0-9a-f]{16}-01$`));
   });
 });
 
