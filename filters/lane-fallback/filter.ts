@@ -18,13 +18,14 @@ import {
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { authority, sticky, tag, useTagHeader } from '../exchange';
 import { FALLBACK_LIST, REDIRECT, REDIRECTED, STRICT } from '../headers';
+import { dropExpressions } from '../lane-tagging/matcher.host';
 import { MatchPlan } from '../lane-tagging/matcher.policy';
 import { FilterPlugin } from '../plugin';
 import { compileConfig, Edges, FallbackConfig } from './config';
 import { FallbackMetrics, NOBODY } from './metrics';
 import { UNKNOWN } from './name-table';
 import { NO_RULE, RequestView } from './policy';
-import { compilePlan, REQUEST, releasePlan } from './rule-matches';
+import { compilePlan, REQUEST } from './rule-matches';
 
 const LIST = ascii(FALLBACK_LIST);
 const STRICT_TOKEN = ascii(STRICT);
@@ -101,7 +102,7 @@ class RuleView extends RequestView {
   }
 
   release(): void {
-    releasePlan(this.plan);
+    dropExpressions(this.plan);
   }
 }
 

@@ -2,17 +2,16 @@
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { text } from 'proxy-wasm-assemblyscript-sdk/slice';
 import { MatchCompiler } from '../lane-tagging/matcher.config';
-import { HostCel, RequestSource } from '../lane-tagging/matcher.host';
+import { EnvoyCel, StreamSource } from '../lane-tagging/matcher.host';
 import { MatchPlan } from '../lane-tagging/matcher.policy';
 import { refuse } from '../plugin';
 
-export const REQUEST = new RequestSource();
-const CEL = new HostCel();
+export const REQUEST = new StreamSource();
 
 /** The plan of the rules under `key`; null after saying which expression Envoy does not take. */
 export function compilePlan(section: Json, key: string): MatchPlan | null {
   const rules = section.itemsOf(key);
-  const compiler = new MatchCompiler(CEL);
+  const compiler = new MatchCompiler(new EnvoyCel());
   for (let i = 0; i < rules.length; i++) {
     compiler.add(rules[i].get('match'), rules[i].textOf('name'), `lane-fallback.${key}[${i}].match`);
   }
@@ -21,9 +20,4 @@ export function compilePlan(section: Json, key: string): MatchPlan | null {
     refuse(`${compiler.refusedPath}: found "${text(compiler.refused)}", expected an expression that Envoy can compile`);
   }
   return plan;
-}
-
-/** Gives back what the plan holds in the host. */
-export function releasePlan(plan: MatchPlan): void {
-  for (let i = 0; i < plan.tokens.length; i++) CEL.drop(plan.tokens[i]);
 }
