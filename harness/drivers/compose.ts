@@ -7,6 +7,7 @@ import { EnvoyAdmin } from '../envoy/admin.ts';
 import { type Clock, found, notYet, waitUntil } from '../process/wait.ts';
 import { appName, composeFile, dockerfile, sidecarName } from './compose-file.ts';
 import type { Driver, JournalLine, NodePlan, NodeStatus, Part, PartStatus, Progress } from './driver.ts';
+import { ensureInotify } from './limits.ts';
 import { type StateFolder, writeNodeFiles } from './state.ts';
 
 const run = promisify(execFile);
@@ -42,6 +43,7 @@ export class ComposeDriver implements Driver {
 
   async up(plans: readonly NodePlan[], progress: Progress = () => {}): Promise<void> {
     const { state, bookinfo } = this.options;
+    ensureInotify(plans, progress);
     await state.create();
     for (const plan of plans) this.plans.set(plan.node.id, plan);
     await copyFile(bookinfo, join(state.root, 'bookinfo.mjs'));

@@ -17,6 +17,7 @@ import {
   type PartStatus,
   type Progress,
 } from './driver.ts';
+import { ensureInotify } from './limits.ts';
 import { type StateFolder, writeNodeFiles } from './state.ts';
 
 export interface ProcessDriverOptions {
@@ -49,6 +50,7 @@ export class ProcessDriver implements Driver {
   }
 
   async up(plans: readonly NodePlan[], progress: Progress = () => {}): Promise<void> {
+    ensureInotify(plans, progress);
     await this.options.state.create();
     const swept = await this.options.state.sweep();
     if (swept > 0) progress(`ended ${swept} processes that an earlier run left behind`);
