@@ -1,0 +1,303 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Mesh } from '../../envoy-configs/mesh.ts';
+import { renderMesh } from '../../envoy-configs/render.ts';
+import { type ResolveOptions, resolveMesh } from '../../envoy-configs/resolve.ts';
+import type { LoadedConfig } from '../config/load.ts';
+import { type Driver, type NodePlan, type Progress, planOf } from '../drivers/driver.ts';
+import type { StateFolder } from '../drivers/state.ts';
+import { EnvoyAdmin } from '../envoy/admin.ts';
+import { found, notYet, realClock, waitUntil } from '../process/wait.ts';
+import { type Changes, compare, inOrder, isEmpty, type NodeUpdate } from './changes.ts';
+import { pullBack, pushUpdate, writeByRename } from './push.ts';
+import { type DeploymentRecord, type DriverName, dropRecord, readRecord, withLock, writeRecord } from './record.ts';
+
+export interface DeploymentOptions {
+  readonly state: StateFolder;
+  readonly driver: Driver;
+  readonly driverName: DriverName;
+  readonly wasmPath: string;
+  /** Overrides of addresses; leases are the deployment's own business. */
+  readonly resolve?: Omit<ResolveOptions, 'leases'>;
+  /** Milliseconds for one Envoy to report what it was given. Default 10,000. */
+  readonly pushTimeoutMs?: number;
+}
+
+export interface ApplyResult {
+  readonly changed: boolean;
+  readonly changes: Changes;
+  readonly elapsedMs: number;
+}
+
+/**
+ * A mesh that runs, and the way from one configuration to the next. All or nothing: when one Envoy refuses, or an instance
+ * does not start, everything is brought back to what ran before.
+ */
+export class Deployment {
+  private record: DeploymentRecord;
+  private running: readonly NodePlan[];
+  private readonly options: DeploymentOptions;
+
+  private constructor(options: DeploymentOptions, record: DeploymentRecord) {
+    this.options = options;
+    this.record = record;
+    this.running = this.plansOf(record.mesh);
+  }
+
+  /** Starts a mesh that does not run yet; nothing is left behind when that fails. */
+  static async start(
+    options: DeploymentOptions,
+    loaded: LoadedConfig,
+    progress: Progress = () => {},
+  ): Promise<Deployment> {
+    const { state, driver } = options;
+    await state.create();
+    const record: DeploymentRecord = {
+      layout: 1,
+      driver: options.driverName,
+      file: loaded.file,
+      text: loaded.text,
+      mesh: resolveMesh(loaded.config, options.resolve),
+      wasmPath: options.wasmPath,
+    };
+    return withLock(state, async () => {
+      const deployment = new Deployment(options, record);
+      await driver.up(deployment.running, progress);
+      await writeRecord(state, record);
+      return deployment;
+    });
+  }
+
+  /** The mesh that an earlier command started; undefined when the state folder knows of none. */
+  static open(options: DeploymentOptions): Deployment | undefined {
+    const record = readRecord(options.state);
+    return record && new Deployment(options, record);
+  }
+
+  get mesh(): Mesh {
+    return this.record.mesh;
+  }
+
+  /** Text of the configuration that runs. */
+  get text(): string {
+    return this.record.text;
+  }
+
+  get plans(): readonly NodePlan[] {
+    return this.running;
+  }
+
+  /** What applying a configuration would do. */
+  preview(loaded: LoadedConfig): { mesh: Mesh; plans: readonly NodePlan[]; changes: Changes } {
+    const mesh = this.resolve(loaded);
+    const plans = this.plansOf(mesh);
+    return { mesh, plans, changes: compare(this.running, plans) };
+  }
+
+  /** Brings the mesh to a configuration. A signal that fires midway has everything brought back. */
+  async apply(loaded: LoadedConfig, progress: Progress = () => {}, signal?: AbortSignal): Promise<ApplyResult> {
+    const start = performance.now();
+    return withLock(this.options.state, async () => {
+      const { mesh, plans, changes } = this.preview(loaded);
+      if (!isEmpty(changes)) await this.transition(mesh, changes, progress, signal);
+      this.record = { ...this.record, file: loaded.file, text: loaded.text, mesh };
+      this.running = plans;
+      await writeRecord(this.options.state, this.record);
+      return { changed: !isEmpty(changes), changes, elapsedMs: performance.now() - start };
+    });
+  }
+
+  async down(): Promise<void> {
+    await this.options.driver.down();
+    dropRecord(this.options.state);
+  }
+
+  private async transition(
+    mesh: Mesh,
+    changes: Changes,
+    progress: Progress,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const undo: (() => Promise<unknown>)[] = [];
+    try {
+      await this.startAll(changes.added, undo, progress);
+      signal?.throwIfAborted();
+      await this.replaceAll(changes.replaced, undo, progress);
+      await this.pushAll(inOrder(changes.updated, this.record.mesh, mesh), changes.added, undo, progress, signal);
+    } catch (error) {
+      progress('bringing everything back');
+      const failures: string[] = [];
+      for (const step of undo.reverse()) {
+        await step().catch((failure: unknown) => failures.push((failure as Error).message));
+      }
+      if (failures.length === 0) throw error;
+      throw new Error(`${(error as Error).message}\nand bringing back failed: ${failures.join('; ')}`, {
+        cause: error,
+      });
+    }
+    await this.stopAll(changes.removed, progress);
+    this.dropFiles(changes.updated);
+  }
+
+  private async startAll(added: readonly NodePlan[], undo: (() => Promise<unknown>)[], progress: Progress) {
+    const { driver } = this.options;
+    for (const plan of added) undo.push(() => driver.stop(plan.node.id));
+    const results = await Promise.allSettled(
+      added.map(async (plan) => {
+        await driver.start(plan);
+        progress(`started ${plan.node.id}`);
+      }),
+    );
+    const failed = results.find((result) => result.status === 'rejected');
+    if (failed) throw failed.reason;
+  }
+
+  /** One after the other: its callers are told to leave it, it restarts, its callers get it back. */
+  private async replaceAll(
+    replaced: readonly NodePlan[],
+    undo: (() => Promise<unknown>)[],
+    progress: Progress,
+  ): Promise<void> {
+    const { driver } = this.options;
+    for (const plan of replaced) {
+      const { id } = plan.node;
+      const old = this.running.find(({ node }) => node.id === id);
+      const callers = this.callersWithout(id);
+      for (const update of callers) undo.push(() => this.takeBack(update));
+      undo.push(async () => {
+        if (!old) return;
+        await driver.stop(id).catch(() => undefined);
+        await driver.start(old);
+      });
+      for (const update of callers) await this.push(update);
+      if (callers.length > 0) await realClock.sleep(this.record.mesh.drainMs);
+      await driver.stop(id);
+      await driver.start(plan);
+      for (const update of callers) await this.takeBack(update);
+      progress(`replaced ${id}`);
+    }
+  }
+
+  /** What takes an instance out of its callers' endpoints; nothing where no other instance could serve instead. */
+  private callersWithout(id: string): readonly NodeUpdate[] {
+    const { mesh } = this.record;
+    const service = mesh.services.find(({ instances }) => instances.some((instance) => instance.id === id));
+    if (!service || service.instances.length < 2) return [];
+    const services = mesh.services.map((other) =>
+      other === service ? { ...other, instances: other.instances.filter((instance) => instance.id !== id) } : other,
+    );
+    return compare(this.running, this.plansOf({ ...mesh, services })).updated;
+  }
+
+  private async pushAll(
+    updates: readonly NodeUpdate[],
+    added: readonly NodePlan[],
+    undo: (() => Promise<unknown>)[],
+    progress: Progress,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    let done = 0;
+    for (const group of byKind(updates)) {
+      signal?.throwIfAborted();
+      for (const update of group) undo.push(() => this.takeBack(update));
+      const results = await Promise.allSettled(
+        group.map(async (update) => {
+          await this.push(update);
+          await this.options.driver.start(update.plan);
+          progress(`${++done}/${updates.length} Envoys report the new configuration (${update.plan.node.id})`);
+        }),
+      );
+      const failed = results.find((result) => result.status === 'rejected');
+      if (failed) throw failed.reason;
+      await Promise.all(group.map((update) => this.seesHealthy(update, added)));
+    }
+  }
+
+  private async push(update: NodeUpdate): Promise<void> {
+    if (await this.isUp(update)) await pushUpdate(update, this.pushOptions(update));
+    else await this.writeOnly(update.plan.node.dir, update.files, update.plan.node.files);
+  }
+
+  private async takeBack(update: NodeUpdate): Promise<void> {
+    if (await this.isUp(update)) await pullBack(update, this.pushOptions(update));
+    else await this.writeOnly(update.before.dir, update.files, update.before.files);
+    const old = this.running.find(({ node }) => node.id === update.plan.node.id);
+    if (old) await this.options.driver.start(old);
+  }
+
+  /** A node that has been killed reads its files when it is revived. */
+  private async isUp({ plan }: NodeUpdate): Promise<boolean> {
+    const status = (await this.options.driver.status()).find(({ id }) => id === plan.node.id);
+    return status !== undefined && (status.sidecar.state === 'running' || status.sidecar.state === 'paused');
+  }
+
+  private async writeOnly(dir: string, paths: readonly string[], files: Readonly<Record<string, string>>) {
+    for (const path of paths) {
+      const text = files[path];
+      if (text !== undefined) await writeByRename(join(dir, path), text);
+    }
+  }
+
+  private pushOptions(update: NodeUpdate) {
+    return {
+      envoyLog: this.options.state.log(update.plan.node.id, 'envoy'),
+      deadlineMs: this.options.pushTimeoutMs ?? 10_000,
+    };
+  }
+
+  /** New instances count from their first passed health check; tags for them are made only afterwards. */
+  private async seesHealthy(update: NodeUpdate, added: readonly NodePlan[]): Promise<void> {
+    const addresses = new Set(added.flatMap(({ app }) => (app ? [app.instance.address] : [])));
+    if (addresses.size === 0 || !(await this.isUp(update))) return;
+    const admin = new EnvoyAdmin(update.plan.node.adminSocket);
+    await waitUntil(
+      `${update.plan.node.id}: new instances healthy`,
+      async () => {
+        const waiting = (await admin.hosts()).find((host) => addresses.has(host.address) && host.unhealthy.length > 0);
+        return waiting
+          ? notYet(`${waiting.cluster} ${waiting.address}: ${waiting.unhealthy.join(', ')}`)
+          : found(undefined);
+      },
+      { deadlineMs: this.options.pushTimeoutMs ?? 10_000 },
+    );
+  }
+
+  private async stopAll(removed: readonly NodePlan[], progress: Progress): Promise<void> {
+    if (removed.length === 0) return;
+    // Nobody calls them any more; what they have in hand they may finish.
+    await realClock.sleep(this.record.mesh.drainMs);
+    for (const { node } of removed) {
+      await this.options.driver.stop(node.id);
+      rmSync(node.dir, { recursive: true, force: true });
+      progress(`stopped ${node.id}`);
+    }
+  }
+
+  private dropFiles(updates: readonly NodeUpdate[]): void {
+    for (const { plan, dropped } of updates) {
+      for (const path of dropped) rmSync(join(plan.node.dir, path), { force: true });
+    }
+  }
+
+  private resolve(loaded: LoadedConfig): Mesh {
+    const leases = Object.fromEntries(
+      this.record.mesh.services.flatMap(({ instances }) => instances.map(({ id, address }) => [id, address])),
+    );
+    return resolveMesh(loaded.config, { ...this.options.resolve, leases });
+  }
+
+  private plansOf(mesh: Mesh): readonly NodePlan[] {
+    return planOf(mesh, renderMesh(mesh, this.options.state.target(this.options.wasmPath)));
+  }
+}
+
+/** Runs of updates of one kind: they are pushed at once, the runs one after the other. */
+function byKind(updates: readonly NodeUpdate[]): NodeUpdate[][] {
+  const groups: NodeUpdate[][] = [];
+  for (const update of updates) {
+    const last = groups.at(-1);
+    if (last?.[0]?.plan.node.kind === update.plan.node.kind) last.push(update);
+    else groups.push([update]);
+  }
+  return groups;
+}
