@@ -46,7 +46,7 @@ function is(section: Json, key: string, value: string): bool {
   return found !== null && found.is(value);
 }
 
-function formatOf(source: Json, name: Slice): TraceFormat {
+export function formatOf(source: Json, name: Slice): TraceFormat {
   const explicit = source.textOf('format');
   const word = lenOf(explicit) > 0 ? explicit : name;
   if (equalsText(word, 'traceparent')) return TraceFormat.Traceparent;
@@ -59,7 +59,7 @@ function formatOf(source: Json, name: Slice): TraceFormat {
 }
 
 /** A permanent copy in lower case, as the host wants header names. */
-function lowerCase(name: Slice): Slice {
+export function lowerCase(name: Slice): Slice {
   const result = persist(name);
   for (let i = 0; i < lenOf(result); i++) store<u8>(ptrOf(result) + i, lower(byteAt(result, i)));
   return result;

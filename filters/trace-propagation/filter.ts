@@ -6,12 +6,14 @@ import {
   ascii,
   FilterHeadersStatus,
   getHeader,
+  getProperty,
   HttpStream,
   lenOf,
   MapType,
   NONE,
   now,
   present,
+  propertyPath,
   removeHeader,
   Slice,
   setHeader,
@@ -29,6 +31,8 @@ import { hashId, idFingerprint, idPlace, prepareHashKey, RecentIds, TraceMap } f
 import { traceIdOf } from './trace-id';
 
 const BAGGAGE = ascii('baggage');
+/** Baggage may come in several headers; the host hands out only the first of them, but this property joins them all. */
+const ALL_BAGGAGE = propertyPath('request.headers.baggage');
 
 @final
 export class TracePropagationPlugin extends FilterPlugin {
@@ -200,7 +204,7 @@ class TraceStream extends HttpStream {
     const value = tag();
     const valid = present(value) && isLabelValue(value);
     if (present(value) && !valid) plugin.metrics.invalidTag.add();
-    const before = getHeader(MapType.RequestHeaders, BAGGAGE);
+    const before = getProperty(ALL_BAGGAGE);
     const after = withMember(before, plugin.config.baggageKey, valid ? value : NONE);
     if (!present(after)) return;
     if (lenOf(after) === 0) removeHeader(MapType.RequestHeaders, BAGGAGE);
@@ -211,7 +215,7 @@ class TraceStream extends HttpStream {
 
   private unpackBaggage(): void {
     const plugin = this.plugin;
-    const value = memberOf(getHeader(MapType.RequestHeaders, BAGGAGE), plugin.config.baggageKey);
+    const value = memberOf(getProperty(ALL_BAGGAGE), plugin.config.baggageKey);
     if (present(value) && isLabelValue(value)) {
       setTag(value);
       plugin.metrics.hit.add();
