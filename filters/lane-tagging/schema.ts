@@ -68,8 +68,8 @@ export const LaneTaggingSchema = Type.Object(
       Type.Array(TraceSourceSchema, {
         minItems: 1,
         maxItems: 4,
-        default: [{ header: 'x-request-id' }],
-        description: 'Where the trace id that `percentage` draws by is found; the first one present counts.',
+        description:
+          'Where the trace id that `percentage` draws by is found; the first one present counts. Default: as in `trace-propagation` beside it, else `x-request-id`.',
       }),
     ),
     rules: Type.Optional(

@@ -12,12 +12,16 @@ export class JsonParser {
   private values: i32 = 0;
   private failed: bool = false;
 
+  private readonly base: usize;
+  private readonly length: i32;
+
   constructor(
     private readonly owner: StaticArray<u8>,
-    private readonly base: usize,
-    private readonly length: i32,
     private readonly limits: JsonLimits,
-  ) {}
+  ) {
+    this.base = changetype<usize>(owner);
+    this.length = owner.length;
+  }
 
   parse(): Json | null {
     const value = this.value();
@@ -184,8 +188,7 @@ export class JsonParser {
       }
       if (byte < 0x20) break;
       if (byte !== 0x5c) {
-        // Writing only after an escape keeps permanent text, which has none, untouched.
-        if (to !== this.base + this.at) store<u8>(to, byte);
+        store<u8>(to, byte);
         to++;
         this.at++;
         continue;

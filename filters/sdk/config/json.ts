@@ -35,7 +35,7 @@ export class JsonLimits {
 
 const DEFAULT_LIMITS = new JsonLimits();
 
-/** One value. Slices point into `document`, so they are good for as long as someone holds it (or the text was permanent). */
+/** One value. Slices point into `document`, so they are good for as long as someone holds it. */
 @final
 export class Json {
   bool: bool = false;
@@ -49,7 +49,7 @@ export class Json {
 
   constructor(
     readonly kind: JsonKind,
-    /** The buffer that the slices point into; empty when the text is permanent. */
+    /** The buffer that the slices point into. */
     readonly document: StaticArray<u8>,
   ) {}
 
@@ -120,15 +120,7 @@ export function parseJson(bytes: Slice, limits: JsonLimits = DEFAULT_LIMITS): Js
   }
   const document = new StaticArray<u8>(length);
   memory.copy(changetype<usize>(document), ptrOf(bytes), length);
-  return run(new JsonParser(document, changetype<usize>(document), length, limits));
-}
-
-/** Parses text in permanent memory without copying it. It must hold no escape, because those are decoded in place. */
-export function parsePermanentJson(bytes: Slice): Json | null {
-  return run(new JsonParser(new StaticArray<u8>(0), ptrOf(bytes), lenOf(bytes), DEFAULT_LIMITS));
-}
-
-function run(parser: JsonParser): Json | null {
+  const parser = new JsonParser(document, limits);
   const value = parser.parse();
   error = parser.error;
   return value;
