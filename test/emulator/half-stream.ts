@@ -5,8 +5,11 @@ import type { HeaderMap } from './header-map.ts';
 import type { HttpStream } from './http-stream.ts';
 import { BODY_ACTIONS, HEADER_ACTIONS, TRAILER_ACTIONS } from './status.ts';
 
-/** `Pending`: not delivered yet, because an earlier callback stopped the stream. */
-export type StepResult<A extends string> = A | 'Pending';
+/**
+ * What the plugin said. `Pending`: not delivered yet, because an earlier callback stopped the stream. `Failed`: not
+ * delivered, because the plugin's VM has failed before; the stream is answered with 503.
+ */
+export type StepResult<A extends string> = A | 'Pending' | 'Failed';
 
 /**
  * One direction of an HTTP stream: what has arrived, what the filter sees just now, what has gone on.
@@ -150,6 +153,10 @@ export class HalfStream {
   ): A {
     const { instance } = this.#stream;
     const name = `proxy_on_${this.#side}_${part}`;
+    if (this.#stream.bypassed) {
+      apply(false, actions[0]);
+      return actions[0];
+    }
     return instance.callback(this.#stream, name, args, (result, stopNext) => {
       if (instance.failure !== undefined) {
         apply(true, whenStopped);

@@ -56,13 +56,13 @@ export class HttpStream extends VmContext {
   #ended = false;
   #failed = false;
   /** The plugin is skipped: its VM has failed and its policy is "open". */
-  readonly #bypassed: boolean;
+  readonly bypassed: boolean;
 
   constructor(root: RootContext, options: StreamOptions, bypassed: boolean) {
     super(root.instance, root.instance.newContextId());
     this.#root = root;
     this.#properties = options.properties ?? {};
-    this.#bypassed = bypassed;
+    this.bypassed = bypassed;
     const given = new HeaderMap(options.requestHeaders ?? []);
     const missing = PSEUDO_HEADERS.filter(([name]) => !given.has(name));
     this.requestHeaderMap = new HeaderMap([...missing, ...given.pairs()]);
@@ -99,7 +99,7 @@ export class HttpStream extends VmContext {
     options: { endOfStream?: boolean } = {},
   ): StepResult<HeaderAction> {
     return this.#step(() => {
-      if (!this.request.headersForwarded && !this.#bypassed) {
+      if (!this.request.headersForwarded) {
         throw new ImpossibleSequence('the request is stopped in the filter: upstream has nothing to answer');
       }
       const action = this.response.deliverHeaders(new HeaderMap(headers), options.endOfStream ?? true);
@@ -128,7 +128,7 @@ export class HttpStream extends VmContext {
   log(): void {
     if (this.#logged) return;
     this.#logged = true;
-    if (this.#bypassed) return;
+    if (this.bypassed) return;
     this.#create();
     this.logging = true;
     try {
@@ -176,7 +176,7 @@ export class HttpStream extends VmContext {
       ...this.#root.properties,
       connection_id: 1,
       ...requestProperties(this.logging ? this.request.headers : this.request.visible.headers),
-      ...responseProperties(this.logging ? this.response.headers : this.response.visible.headers),
+      ...responseProperties(this.logging ? this.#responseAtLog() : this.response.visible.headers),
       ...this.#properties,
     };
   }
@@ -188,7 +188,7 @@ export class HttpStream extends VmContext {
       case MapType.RequestTrailers:
         return this.logging ? undefined : this.request.visible.trailers;
       case MapType.ResponseHeaders:
-        return this.logging ? this.response.headers : this.response.visible.headers;
+        return this.logging ? this.#responseAtLog() : this.response.visible.headers;
       case MapType.ResponseTrailers:
         return this.logging ? this.response.trailers : this.response.visible.trailers;
       default:
@@ -279,10 +279,15 @@ export class HttpStream extends VmContext {
   /** Runs one step, unless the stream's VM has failed meanwhile or the stream is over. */
   #step<A extends string>(run: () => StepResult<A>): StepResult<A | 'Continue'> {
     if (this.#ended) throw new ImpossibleSequence('the stream has ended');
-    if (this.#bypassed) return 'Continue';
-    if (this.instance.failure !== undefined) this.failStream();
     if (this.over) throw new ImpossibleSequence(`the stream is over: ${this.#why()}`);
-    return run();
+    if (this.instance.failure === undefined || this.bypassed) return run();
+    this.failStream();
+    return 'Failed';
+  }
+
+  /** What the client got, also when that is a local reply in place of the upstream's response. */
+  #responseAtLog(): HeaderMap | undefined {
+    return this.clientResponse?.headers ?? this.response.headers;
   }
 
   #why(): string {

@@ -29,7 +29,7 @@ export interface VmOptions extends PluginOptions {
   readonly label?: string;
   /** Default `closed`, as in Envoy. */
   readonly failurePolicy?: FailurePolicy;
-  /** Least time between two reloads. Default 1000. */
+  /** Least age of a VM that is replaced, the first one included. Default 1000. */
   readonly reloadBackoffMs?: number;
   /** Collect garbage inside the allocator; needs a module built with `--exportRuntime`. */
   readonly torture?: boolean;
@@ -51,7 +51,7 @@ export class Vm {
   #plugins: { rootId: string; configuration: string; name: string }[] = [];
   #instance: Instance;
   #roots: RootContext[] = [];
-  #lastReload: bigint | undefined;
+  #lastLoad: bigint;
 
   /** @throws Refusal when Envoy would not load the module, or the start section misbehaves */
   constructor(env: Environment, module: WebAssembly.Module, options: VmOptions, number: number) {
@@ -66,6 +66,7 @@ export class Vm {
     this.#policy = options.failurePolicy ?? 'closed';
     this.#backoffMs = options.reloadBackoffMs ?? 1000;
     this.#instance = new Instance(env, module, this.#identity);
+    this.#lastLoad = env.clock.now;
     this.addPlugin(options);
   }
 
@@ -159,8 +160,8 @@ export class Vm {
   #reloadIfDue(): void {
     if (this.failure === undefined || this.#policy !== 'reload') return;
     const { now } = this.#env.clock;
-    if (this.#lastReload !== undefined && now - this.#lastReload < BigInt(this.#backoffMs) * 1_000_000n) return;
-    this.#lastReload = now;
+    if (now - this.#lastLoad < BigInt(this.#backoffMs) * 1_000_000n) return;
+    this.#lastLoad = now;
     this.#roots = [];
     this.#instance = new Instance(this.#env, this.#module, this.#identity);
     for (const plugin of this.#plugins.splice(0)) this.addPlugin(plugin);

@@ -19,8 +19,8 @@ import {
   removeHeader,
   Slice,
   setHeader,
-  text,
 } from 'proxy-wasm-assemblyscript-sdk';
+import { show } from './say';
 
 const PATH = ascii(':path');
 const ABSENT = ascii('x-absent');
@@ -36,10 +36,6 @@ const NEW = ascii('new');
 const REPEATED = ['x-twice', 'x-request-id', 'cookie', 'traceparent', 'user-agent', 'x-forwarded-for', 'content-type'];
 const REPEATED_NAMES = REPEATED.map<Slice>((name) => ascii(name));
 const REPEATED_PATHS = REPEATED.map<Slice>((name) => propertyPath('request.headers.' + name));
-
-function show(value: Slice): string {
-  return present(value) ? '"' + text(value) + '"' : 'none';
-}
 
 class Headers extends HttpStream {
   onRequestHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {

@@ -1,26 +1,28 @@
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import asc from 'assemblyscript/asc';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const CACHE = join(ROOT, 'build/test-plugins');
 
 export interface CompileOptions {
-  /** Export the allocator and the collector (`__new`, `__collect`): for torture and for counting. */
+  /** Export the allocator and the collector (`__new`, `__collect`): for torture. */
   readonly exportRuntime?: boolean;
   /** Further arguments of asc. */
   readonly flags?: readonly string[];
 }
 
+/** Every source that went into a module, with its hash. */
+type Manifest = Record<string, string>;
+
 /**
- * Compiles a file of test/plugins as a filter module is compiled, and answers the path of the module. The result is
- * cached under build/, keyed by every source that can go into it.
+ * Compiles an entry file as a filter module is compiled, and answers the path of the module. The result is kept under
+ * build/ and used again while none of its sources has changed.
  * @throws Error with the compiler's messages
  */
 export async function compilePlugin(source: string, options: CompileOptions = {}): Promise<string> {
-  const path = resolve(ROOT, source);
   const flags = [
     '--runtime',
     'incremental',
@@ -35,41 +37,51 @@ export async function compilePlugin(source: string, options: CompileOptions = {}
     ...(options.exportRuntime ? ['--exportRuntime'] : []),
     ...(options.flags ?? []),
   ];
-  const key = createHash('sha256').update(JSON.stringify(flags)).update(asc.version);
-  for (const file of [...assemblyScriptFiles(join(ROOT, 'filters')), ...assemblyScriptFiles(dirname(path))]) {
-    key.update(file).update(readFileSync(file));
-  }
-  const name = `${relative(ROOT, path).replaceAll(/[^a-z0-9]+/gi, '-')}-${key.digest('hex').slice(0, 16)}.wasm`;
-  const output = join(CACHE, name);
-  if (!existsSync(output)) await compile(path, output, flags);
+  const variant = createHash('sha256').update(JSON.stringify(flags)).update(asc.version).digest('hex').slice(0, 12);
+  const name = relative(ROOT, resolve(ROOT, source)).replaceAll(/[^a-z0-9]+/gi, '-');
+  const output = join(CACHE, `${name}-${variant}.wasm`);
+  if (!upToDate(output)) await compile(source, output, flags);
   return output;
 }
 
-async function compile(path: string, output: string, flags: readonly string[]): Promise<void> {
+function upToDate(output: string): boolean {
+  const manifest = `${output}.json`;
+  if (!existsSync(output) || !existsSync(manifest)) return false;
+  const sources = JSON.parse(readFileSync(manifest, 'utf8')) as Manifest;
+  return Object.entries(sources).every(([file, hash]) => existsSync(file) && hashOf(readFileSync(file)) === hash);
+}
+
+function hashOf(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+async function compile(source: string, output: string, flags: readonly string[]): Promise<void> {
   await mkdir(CACHE, { recursive: true });
+  const sources: Manifest = {};
   let binary: Uint8Array | undefined;
-  const { error, stderr } = await asc.main([path, '--outFile', 'out.wasm', ...flags], {
+  const { error, stderr } = await asc.main([source, '--baseDir', ROOT, '--outFile', 'out.wasm', ...flags], {
     readFile: (name, base) => {
       // The project's configuration would add the suite as a second entry.
       if (name.endsWith('asconfig.json')) return null;
       const file = resolve(base, name);
-      return existsSync(file) ? readFileSync(file, 'utf8') : null;
+      if (!existsSync(file)) return null;
+      const bytes = readFileSync(file);
+      sources[file] = hashOf(bytes);
+      return bytes.toString('utf8');
     },
     writeFile: (name, contents) => {
       if (name.endsWith('.wasm') && contents instanceof Uint8Array) binary = contents;
     },
     listFiles: () => null,
   });
-  if (error !== null || binary === undefined) throw new Error(`asc ${relative(ROOT, path)}: ${error}\n${stderr}`);
-  // Several test processes may compile the same plugin: the rename makes the last one win as a whole.
-  const partial = `${output}.${process.pid}`;
-  await writeFile(partial, binary);
-  await rename(partial, output);
+  if (error !== null || binary === undefined) throw new Error(`asc ${source}: ${error}\n${stderr}`);
+  // Several test processes may compile the same plugin: a rename replaces a file as a whole. The manifest comes last.
+  await replace(output, binary);
+  await replace(`${output}.json`, JSON.stringify(sources));
 }
 
-function assemblyScriptFiles(folder: string): string[] {
-  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
-    .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
-    .sort()
-    .map((name) => join(folder, name));
+async function replace(path: string, contents: Uint8Array | string): Promise<void> {
+  const partial = `${path}.${process.pid}`;
+  await writeFile(partial, contents);
+  await rename(partial, path);
 }

@@ -1,4 +1,4 @@
-import { EmulatedHost, type HttpStream, type Vm } from '../emulator/index.ts';
+import { EmulatedHost, type HttpCall, type HttpStream, type Vm } from '../emulator/index.ts';
 import type { Twin, TwinExchange, TwinOptions, TwinRequest } from './twin.ts';
 import type { UpstreamHandler, UpstreamRequest } from './upstream.ts';
 
@@ -8,6 +8,7 @@ export class EmulatedTwin implements Twin {
   #vm: Vm;
   #upstream: UpstreamHandler;
   #clusters: Readonly<Record<string, UpstreamHandler>>;
+  #answering = new Map<HttpCall, Promise<void>>();
 
   private constructor(host: EmulatedHost, vm: Vm, options: TwinOptions) {
     this.#host = host;
@@ -20,8 +21,10 @@ export class EmulatedTwin implements Twin {
     // Lenient: some twins ask on purpose for what a phase does not have, and log the status.
     const clusters = Object.keys(options.clusters ?? {});
     const host = await EmulatedHost.load(options.module, { strict: false, clusters });
+    for (const [text, meaning] of Object.entries(options.expressions ?? {})) host.foreign.explain(text, meaning);
     const vm = host.vm({
       vmId: 'twins',
+      name: 'twin',
       rootId: options.rootId,
       configuration: options.configuration,
       vmConfiguration: options.vmConfiguration ?? '',
@@ -41,11 +44,13 @@ export class EmulatedTwin implements Twin {
     });
     const whole = request.body === undefined && request.trailers === undefined;
     stream.requestHeaders({ endOfStream: whole });
-    if (request.body !== undefined && !stream.over) stream.requestBody(request.body, request.trailers === undefined);
+    // An HTTP/1 codec tells the end of a body by an empty piece of its own.
+    if (request.body !== undefined && !stream.over) stream.requestBody(request.body, false);
+    if (request.body !== undefined && request.trailers === undefined && !stream.over) stream.requestBody('', true);
     if (request.trailers !== undefined && !stream.over) stream.requestTrailers(request.trailers);
-    this.#answerCalls();
-    const seen = this.#reachUpstream(stream);
-    this.#answerCalls();
+    await this.#answerCalls();
+    const seen = await this.#reachUpstream(stream);
+    await this.#answerCalls();
     stream.end();
     const response = stream.resetReason === undefined ? stream.clientResponse : undefined;
     return {
@@ -69,7 +74,7 @@ export class EmulatedTwin implements Twin {
     for (let i = 0; i < 100; i++) {
       if (await look()) return;
       this.#host.clock.advance(100);
-      this.#answerCalls();
+      await this.#answerCalls();
     }
     throw new Error(`not within 10 s of emulated time: ${what}`);
   }
@@ -78,25 +83,33 @@ export class EmulatedTwin implements Twin {
     this.#vm.shutdown();
   }
 
-  #reachUpstream(stream: HttpStream): UpstreamRequest | undefined {
+  async #reachUpstream(stream: HttpStream): Promise<UpstreamRequest | undefined> {
     if (stream.over || !stream.request.complete) return undefined;
     const request = { headers: stream.requestHeaderMap.pairs(), body: stream.request.forwarded };
-    const { status = 200, headers = [], body = '', trailers = [] } = this.#upstream(request);
+    const { status = 200, headers = [], body = '', trailers = [] } = await this.#upstream(request);
     const whole = body === '' && trailers.length === 0;
     stream.responseHeaders([[':status', String(status)], ...headers], { endOfStream: whole });
-    if (body !== '' && !stream.over) stream.responseBody(body, trailers.length === 0);
+    if (body !== '' && !stream.over) stream.responseBody(body, false);
+    if (body !== '' && trailers.length === 0 && !stream.over) stream.responseBody('', true);
     if (trailers.length > 0 && !stream.over) stream.responseTrailers(trailers);
     return request;
   }
 
-  #answerCalls(): void {
+  /** Waits for every call on its way, those that a concurrent exchange has begun to answer included. */
+  async #answerCalls(): Promise<void> {
     if (this.#vm.failure !== undefined) return;
     for (const call of this.#vm.root.httpCalls) {
-      if (!call.pending) continue;
-      const handler = this.#clusters[call.cluster];
-      if (handler === undefined) continue;
-      const { status = 200, headers = [], body = '' } = handler({ headers: call.headers.pairs(), body: call.body });
-      call.respond({ headers: [[':status', String(status)], ...headers], body });
+      if (call.pending && !this.#answering.has(call)) this.#answering.set(call, this.#answer(call));
     }
+    await Promise.all(this.#answering.values());
+  }
+
+  async #answer(call: HttpCall): Promise<void> {
+    const handler = this.#clusters[call.cluster];
+    if (handler === undefined) return;
+    const request = { headers: call.headers.pairs(), body: call.body };
+    const { status = 200, headers = [], body = '' } = await handler(request);
+    call.respond({ headers: [[':status', String(status)], ...headers], body });
+    this.#answering.delete(call);
   }
 }

@@ -1,3 +1,4 @@
+import type { Expression } from '../emulator/foreign.ts';
 import { EmulatedTwin } from './emulated-twin.ts';
 import { EnvoyTwin } from './envoy-twin.ts';
 import type { UpstreamHandler, UpstreamRequest } from './upstream.ts';
@@ -14,6 +15,8 @@ export interface TwinOptions {
   readonly failurePolicy?: 'closed' | 'open' | 'reload';
   /** Where requests go. Default: an empty 200. */
   readonly upstream?: UpstreamHandler;
+  /** What CEL expressions mean, by their text: the emulator does not evaluate them. */
+  readonly expressions?: Readonly<Record<string, Expression>>;
   /** Further clusters that the plugin may call. */
   readonly clusters?: Readonly<Record<string, UpstreamHandler>>;
 }

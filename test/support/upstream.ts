@@ -14,7 +14,7 @@ export interface UpstreamAnswer {
   readonly trailers?: readonly (readonly [name: string, value: string])[];
 }
 
-export type UpstreamHandler = (request: UpstreamRequest) => UpstreamAnswer;
+export type UpstreamHandler = (request: UpstreamRequest) => UpstreamAnswer | Promise<UpstreamAnswer>;
 
 /** All values of a header, joined by a comma; undefined when absent. */
 export function headerOf(
@@ -46,10 +46,10 @@ export class Upstream {
 
   private constructor(handler: UpstreamHandler) {
     this.#server = createServer((message, response) => {
-      void bodyOf(message).then((body) => {
+      const answered = bodyOf(message).then(async (body) => {
         const request = { headers: pairsOf(message.rawHeaders), body };
         this.requests.push(request);
-        const answer = handler(request);
+        const answer = await handler(request);
         const trailers = answer.trailers ?? [];
         const content = Buffer.from(answer.body ?? '', 'latin1');
         const length: [string, string][] = trailers.length > 0 ? [] : [['content-length', String(content.length)]];
@@ -60,6 +60,8 @@ export class Upstream {
           response.end();
         } else response.end(content);
       });
+      // A client that goes away in the middle of its body wants no answer.
+      answered.catch(() => response.destroy());
     });
   }
 
