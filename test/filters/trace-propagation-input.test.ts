@@ -53,7 +53,7 @@ describe('baggage mode', () => {
   });
 
   it('takes 2 host calls inbound, 3 where baggage changes, and 3 outbound', () => {
-    const reads = ['get_header_map_value', 'get_property'];
+    const reads = ['get_property', 'get_property'];
     expect(hostCalls(sidecar.arrive({ [TAG]: 'dev1', baggage: 'lane=dev1' }))).toEqual(reads);
     expect(hostCalls(sidecar.arrive({ [TAG]: 'dev1' }))).toEqual([...reads, 'replace_header_map_value']);
     expect(hostCalls(sidecar.arrive({ baggage: 'lane=dev1' }))).toEqual([...reads, 'remove_header_map_value']);
@@ -94,11 +94,17 @@ describe('bad input', () => {
     sidecar.arrive([
       [TAG, 'dev1'],
       [TAG, 'dev2'],
+      [ID, 'e'],
+    ]);
+    expect(sidecar.call({ [ID]: 'e' }), 'a tag that may be either').toBeUndefined();
+    sidecar.arrive([
+      [TAG, 'dev1'],
       ['x-trace', 'c'],
       ['x-trace', 'd'],
     ]);
-    expect(sidecar.call({ 'x-trace': 'c' }), 'the first tag and the first id').toBe('dev1');
+    expect(sidecar.call({ 'x-trace': 'c' }), 'the first of other ids').toBe('dev1');
     expect(sidecar.call({ 'x-trace': 'd' })).toBeUndefined();
+    expect(sidecar.counted()).toMatchObject({ invalid_tag: 1 });
   });
 
   it('trace id of 60 kB', () => {
