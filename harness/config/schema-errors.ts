@@ -108,7 +108,7 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   const scored = known.map((candidate) => ({ candidate, distance: editDistance(word, candidate) }));
   scored.sort((a, b) => a.distance - b.distance);
   const [best] = scored;
-  return best && best.distance <= Math.max(1, Math.floor(word.length / 3)) ? best.candidate : undefined;
+  return best && best.distance <= Math.max(2, Math.floor(word.length / 3)) ? best.candidate : undefined;
 }
 
 function editDistance(a: string, b: string): number {

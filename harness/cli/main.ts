@@ -1,0 +1,123 @@
+import { Command, CommanderError } from 'commander';
+import { Rejected } from '../apply/push.ts';
+import { apply } from '../commands/apply.ts';
+import { down } from '../commands/down.ts';
+import { drive } from '../commands/drive.ts';
+import { render } from '../commands/render.ts';
+import { status } from '../commands/status.ts';
+import { up } from '../commands/up.ts';
+import { validate } from '../commands/validate.ts';
+import { ConfigError } from '../config/errors.ts';
+import { runSupervisor } from './drivers.ts';
+import { CommandError, EXIT } from './exit-codes.ts';
+import { addLaneCommands, oneOf, type Runner, wholeNumber } from './lane-commands.ts';
+import type { GlobalOptions } from './options.ts';
+import { Output } from './output.ts';
+
+const HELP = `
+Exit status: 0 done, 1 failed, 2 the command line or the configuration is not valid, 3 an Envoy refused the new
+configuration and everything has been brought back, 4 no such mesh runs (or it runs already), 130 ended by Ctrl-C.`;
+
+/** Gives a body its options and output; an error becomes a message and an exit status. */
+const run: Runner = async (command, body) => {
+  const options = command.optsWithGlobals() as Parameters<typeof body>[0];
+  const output = new Output((options as GlobalOptions).json ?? false);
+  try {
+    await body(options, output);
+  } catch (error) {
+    report(error, output);
+  }
+};
+
+function report(error: unknown, output: Output): void {
+  if (error instanceof ConfigError) {
+    output.failure(error.message, { problems: error.problems });
+    process.exitCode = EXIT.invalid;
+  } else if (error instanceof CommandError) {
+    output.failure(error.message);
+    process.exitCode = error.code;
+  } else if (error instanceof Rejected) {
+    output.failure(`${error.message}\neverything has been brought back`, {
+      node: error.node,
+      file: error.file,
+      reason: error.reason,
+    });
+    process.exitCode = EXIT.rejected;
+  } else {
+    output.failure(error instanceof Error ? error.message : String(error));
+    process.exitCode = EXIT.failed;
+  }
+}
+
+export function createProgram(): Command {
+  const program = new Command('causeway')
+    .description('Traffic lanes on stock Envoy')
+    .version(process.env.CAUSEWAY_VERSION ?? 'development', '-V, --cli-version')
+    .option('-f, --file <path>', 'configuration', 'causeway.yaml')
+    .option('--state <folder>', 'where running meshes are kept', '.causeway')
+    .option('--mesh <name>', 'mesh that is meant; default: the one of the file')
+    .option('--network <a.b>', 'first two octets of all addresses, instead of the file’s')
+    .option('--wasm <path>', 'causeway.wasm, instead of the one beside this program')
+    .option('--json', 'one JSON object on standard output')
+    .addHelpText('after', HELP)
+    .exitOverride();
+  const driver = [
+    '--driver <name>',
+    'process (local processes) or compose (containers)',
+    oneOf('process', 'compose'),
+    'process',
+  ] as const;
+
+  program
+    .command('up')
+    .description('start the mesh')
+    .option(...driver)
+    .option('--foreground', 'stay, and end the mesh on Ctrl-C')
+    .action((_options, command: Command) => run(command, up));
+  program
+    .command('down')
+    .description('end the mesh')
+    .action((_options, command: Command) => run(command, down));
+  program
+    .command('status')
+    .description('what runs')
+    .action((_options, command: Command) => run(command, status));
+  program
+    .command('apply')
+    .description('bring the running mesh to what the file says, or leave all as it is')
+    .option('--dry-run', 'show the difference only')
+    .option('--full', 'show the difference of the rendered files, too')
+    .action((_options, command: Command) => run(command, apply));
+  program
+    .command('render')
+    .description('write the Envoy configurations (and the compose file) into a folder')
+    .option(...driver)
+    .option('-o, --out <folder>', 'where to', 'rendered')
+    .action((_options, command: Command) => run(command, render));
+  program
+    .command('validate')
+    .description('check the file, and by Envoy what is rendered from it')
+    .option('--no-envoy', 'check the file only')
+    .action((_options, command: Command) => run(command, validate));
+  program
+    .command('drive')
+    .description('send traffic and say who served it')
+    .option('--rate <n>', 'requests a second', wholeNumber, 50)
+    .option('--duration <seconds>', 'how long', wholeNumber, 10)
+    .option('--path <path>', 'request path', '/api/v1/products/0')
+    .option('--header <name: value...>', 'request headers', [])
+    .option('--post <percent>', 'share of POST requests', wholeNumber)
+    .option('--target <url>', 'instead of the first gateway')
+    .action((_options, command: Command) => run(command, drive));
+  addLaneCommands(program, run);
+  program.command('supervise <folder>', { hidden: true }).action((folder: string) => runSupervisor(folder));
+  return program;
+}
+
+try {
+  await createProgram().parseAsync();
+} catch (error) {
+  // Commander has said what is wrong; help and version are no errors.
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.invalid;
+}

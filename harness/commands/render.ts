@@ -1,0 +1,52 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import type { RenderTarget } from '../../envoy-configs/mesh.ts';
+import { renderMesh } from '../../envoy-configs/render.ts';
+import { resolveMesh } from '../../envoy-configs/resolve.ts';
+import type { DriverName } from '../apply/record.ts';
+import { findAssets } from '../cli/assets.ts';
+import { containerPrefix } from '../cli/drivers.ts';
+import { type GlobalOptions, resolveOptions } from '../cli/options.ts';
+import type { Output } from '../cli/output.ts';
+import { loadConfig } from '../config/load.ts';
+import { composeFile } from '../drivers/compose-file.ts';
+import { planOf } from '../drivers/driver.ts';
+import { StateFolder } from '../drivers/state.ts';
+
+export interface RenderOptions extends GlobalOptions {
+  readonly driver: DriverName;
+  readonly out: string;
+}
+
+/** `causeway render`: writes what `up` would run into a folder, one directory for each node, and runs nothing. */
+export async function render(options: RenderOptions, output: Output): Promise<void> {
+  const { config } = loadConfig(options.file);
+  const folder = resolve(options.out);
+  const prefix = containerPrefix(options.driver, options.network);
+  const mesh = resolveMesh(config, resolveOptions(options, prefix));
+  const state = new StateFolder(folder);
+  const target: RenderTarget = state.target(resolve(options.wasm ?? join(folder, 'causeway.wasm')));
+  const nodes = renderMesh(mesh, target);
+  const written: string[] = [];
+  for (const node of nodes) {
+    for (const [relative, text] of Object.entries(node.files)) {
+      const path = join(node.dir, relative);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text);
+      written.push(path);
+    }
+  }
+  if (prefix !== undefined) {
+    const path = join(folder, 'compose.yaml');
+    const { wasmPath } = findAssets(options.wasm);
+    writeFileSync(path, composeFile(planOf(mesh, nodes), { state, wasmPath, prefix, user: userOf() }));
+    written.push(path);
+  }
+  const summary = stringify(Object.fromEntries(nodes.map((node) => [node.id, Object.keys(node.files).length])));
+  output.result(`${written.length} files in ${folder}\n${summary}`, { folder, files: written });
+}
+
+function userOf(): string {
+  return `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
+}
