@@ -38,7 +38,7 @@ function named(name: 'header-name' | 'token', description: string, nameDescripti
 
 export const HeaderTestSchema = named(
   'header-name',
-  'A request header. One that is sent several times is tested as its values joined with a comma.',
+  'A request header. Of one that is sent several times the first value counts.',
   'Name of the header, in any letter case.',
 );
 export const CookieTestSchema = named(
