@@ -58,6 +58,8 @@ const RETRY_PERCENT = 20;
 /** The last resort is asked so seldom that its hosts are checked less often; each cluster checks its hosts by itself. */
 const LAST_RESORT_INTERVALS = 4;
 
+const MERGE_WINDOW_MS = 50;
+
 const TYPE = 'type.googleapis.com/envoy.extensions';
 
 /** Derives the scheme from a mesh: as many stages as its longest chain has lanes before the baseline. */
@@ -191,7 +193,7 @@ function lanesCluster(service: LaneService, scheme: LaneScheme, stage: number): 
       ],
     },
     // A host that fails its check is never tried for want of better: the chain goes on instead.
-    common_lb_config: { healthy_panic_threshold: { value: 0 } },
+    common_lb_config: balancing(0),
   };
 }
 
@@ -200,8 +202,16 @@ function baselineCluster(service: LaneService, scheme: LaneScheme): Cluster {
   return {
     ...memberCluster(service, scheme, `${service.name}.baseline`, instances, 'last', LAST_RESORT_INTERVALS),
     // Below 1 % healthy, that is with none, all are tried: behind the last resort there is nothing to spare them for.
-    common_lb_config: { healthy_panic_threshold: { value: 1 } },
+    common_lb_config: balancing(1),
   };
+}
+
+/**
+ * By default Envoy holds changes of health back for up to a second after the one before, so that a host which fails
+ * or returns then is noticed that much later than its check says.
+ */
+function balancing(panicThreshold: number): JsonObject {
+  return { healthy_panic_threshold: { value: panicThreshold }, update_merge_window: seconds(MERGE_WINDOW_MS) };
 }
 
 function memberCluster(
@@ -221,8 +231,6 @@ function memberCluster(
     health_checks: [activeCheck(service.healthCheck, service.protocol !== 'http1', intervals)],
     outlier_detection: OUTLIERS,
     circuit_breakers: circuitBreakers(scheme),
-    // What was sent to a host that stopped answering fails when its check does, not at the route's timeout.
-    close_connections_on_host_health_failure: true,
     typed_extension_protocol_options: httpProtocol(service),
   };
 }
@@ -282,7 +290,7 @@ function activeCheck(check: HealthCheck, http2: boolean, intervals: number): Jso
 
 /** Longest time in milliseconds that a host which stopped answering goes on being chosen. */
 export function healthCheckBoundMs(check: HealthCheck): number {
-  return check.unhealthyThreshold * (check.intervalMs + check.timeoutMs);
+  return check.unhealthyThreshold * (check.intervalMs + check.timeoutMs) + MERGE_WINDOW_MS;
 }
 
 /**
@@ -333,7 +341,7 @@ export function unitCluster(service: LaneService, unit: string, scheme: LaneSche
   const name = unitClusterName(service.name, unit);
   return {
     ...memberCluster(service, scheme, name, instances, 'lane', 1),
-    common_lb_config: { healthy_panic_threshold: { value: 1 } },
+    common_lb_config: balancing(1),
   };
 }
 

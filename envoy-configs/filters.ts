@@ -84,7 +84,8 @@ export function wasmExtension(role: Role, wasmPath: string, sections: JsonObject
           code: { local: { filename: wasmPath } },
           configuration: { '@type': 'type.googleapis.com/google.protobuf.StringValue', value: role },
         },
-        configuration: { '@type': 'type.googleapis.com/google.protobuf.Struct', value: sections },
+        // As text: Envoy 1.40 hands a Struct over in protobuf's binary form.
+        configuration: { '@type': 'type.googleapis.com/google.protobuf.StringValue', value: JSON.stringify(sections) },
       },
     },
   };

@@ -29,6 +29,7 @@ export const UNREACHED = 'x-causeway-unreached';
 /** Response headers that end at the gateway, and that an application cannot forge. */
 export const REPORT_HEADERS: readonly string[] = [UNREACHED, WANTED_LANE, SERVED_LANE];
 
+const TIMEOUT_MS = 15_000;
 const ROUTER_RETRY = 'envoy.retry_host_predicates.previous_hosts';
 const TYPE = 'type.googleapis.com/envoy.extensions';
 
@@ -49,7 +50,7 @@ export interface RouteOptions {
   readonly prefix?: string;
   /** The whole request with all its tries. Default 15,000. */
   readonly timeoutMs?: number;
-  /** One try of a request that may run twice; 0 = no bound of its own. Default 0. */
+  /** One try of a request that may run twice; 0 = no bound of its own. Default: a third of the whole. */
   readonly perTryTimeoutMs?: number;
   /** Interfaces of the service that may run twice; a service with `idempotent` may as a whole. */
   readonly idempotent?: readonly IdempotentInterface[];
@@ -143,13 +144,14 @@ function routeAction(
   tries: number,
   twice: boolean,
 ): JsonObject {
-  const perTry = twice ? (options.perTryTimeoutMs ?? 0) : 0;
+  const timeout = options.timeoutMs ?? TIMEOUT_MS;
+  const perTry = twice ? (options.perTryTimeoutMs ?? Math.round(timeout / 3)) : 0;
   const words = twice
     ? [...NEVER_SEEN, ...MAYBE_SEEN, ...(service.protocol === 'grpc' ? MAYBE_SEEN_GRPC : [])]
     : NEVER_SEEN;
   return {
     cluster,
-    timeout: seconds(options.timeoutMs ?? 15_000),
+    timeout: seconds(timeout),
     metadata_match: defaultList(scheme),
     retry_policy: {
       retry_on: words.join(','),
@@ -217,7 +219,7 @@ export function unreachedReply(): JsonObject {
 }
 
 /** A provider-side redirect's other unit, by its token. Stand before the route to the application. */
-export function redirectRoutes(service: string, units: readonly string[], timeoutMs = 15_000): Route[] {
+export function redirectRoutes(service: string, units: readonly string[], timeoutMs = TIMEOUT_MS): Route[] {
   return units.map((unit) => ({
     match: { prefix: '/', headers: [{ name: REDIRECT, string_match: { exact: unit } }] },
     route: { cluster: unitClusterName(service, unit), timeout: seconds(timeoutMs) },
@@ -226,7 +228,7 @@ export function redirectRoutes(service: string, units: readonly string[], timeou
 }
 
 /** The inbound route to the application: internal headers end here, in both directions. No retry: see {@link UNREACHED}. */
-export function applicationRoute(cluster: string, timeoutMs = 15_000): Route {
+export function applicationRoute(cluster: string, timeoutMs = TIMEOUT_MS): Route {
   return {
     match: { prefix: '/' },
     route: { cluster, timeout: seconds(timeoutMs) },
