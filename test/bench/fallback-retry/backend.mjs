@@ -37,14 +37,10 @@ function handle(host, request, response) {
 }
 
 function finishGrpc(host, response) {
-  response.stream.respond(
-    { ':status': 200, 'content-type': 'application/grpc', 'x-instance': host.id },
-    { waitForTrailers: true },
-  );
-  response.stream.on('wantTrailers', () =>
-    response.stream.sendTrailers({ 'grpc-status': host.mode === '503' ? '14' : '0' }),
-  );
-  response.stream.end();
+  response.setHeader('content-type', 'application/grpc');
+  response.setHeader('x-instance', host.id);
+  response.addTrailers({ 'grpc-status': host.mode === '503' ? '14' : '0' });
+  response.end();
 }
 
 async function listen(host) {

@@ -16,7 +16,14 @@ export function service(
   name: string,
   second: number,
   lanes: Readonly<Record<string, number>>,
-  more: { protocol?: Protocol; lb?: LbPolicy; shards?: number; idempotent?: boolean; intervalMs?: number } = {},
+  more: {
+    protocol?: Protocol;
+    lb?: LbPolicy;
+    shards?: number;
+    idempotent?: boolean;
+    intervalMs?: number;
+    timeoutMs?: number;
+  } = {},
 ): LaneService {
   const instances: LaneInstance[] = Object.entries(lanes).flatMap(([lane, count], index) =>
     Array.from({ length: count }, (_, n) => ({
@@ -37,7 +44,8 @@ export function service(
     healthCheck: {
       path: '/health',
       intervalMs: more.intervalMs ?? 500,
-      timeoutMs: 500,
+      // A busy machine answers late; where a check must notice silence the test says how soon.
+      timeoutMs: more.timeoutMs ?? 3_000,
       unhealthyThreshold: 1,
       healthyThreshold: 1,
     },

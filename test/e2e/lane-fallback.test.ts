@@ -1,0 +1,403 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import {
+  healthCheckBoundMs,
+  type LaneScheme,
+  type LaneService,
+  laneScheme,
+  serviceClusters,
+  unitCluster,
+} from '../../envoy-configs/clusters.ts';
+import {
+  applicationRoute,
+  fallbackBridge,
+  type RouteOptions,
+  redirectRoutes,
+  serviceRoutes,
+  unreachedReply,
+} from '../../envoy-configs/lane-routing.ts';
+import type { Lane } from '../../envoy-configs/mesh.ts';
+import type { Envoy } from '../../harness/envoy/launcher.ts';
+import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { type BackendMode, Backends } from '../bench/fallback-retry/backends.ts';
+import { type Answer, type Call, call, envoy, Http2Client, listener, service } from '../bench/fallback-retry/rig.ts';
+import { fallbackFilter } from '../bench/fallback-retry/wasm.ts';
+
+const TAG = 'x-asm-traffic-lane';
+const SERVED = 'x-causeway-served-lane';
+const WANTED = 'x-causeway-wanted-lane';
+const PORT = 15001;
+
+const LANES: readonly Lane[] = [
+  { name: 'dev1', mode: 'permissive', chain: ['base'] },
+  { name: 'gold', mode: 'strict', chain: [] },
+  { name: 'many', mode: 'permissive', chain: ['base'] },
+  { name: 'transfer', mode: 'permissive', chain: ['GROUP_2', 'base'] },
+];
+
+function section(scheme: LaneScheme, authority: string): Record<string, unknown> {
+  return {
+    baseline: scheme.baseline,
+    stages: scheme.stages,
+    lanes: LANES,
+    services: [{ name: 'reviews', authorities: [authority] }],
+    edges: 'all',
+  };
+}
+
+/** A caller's Envoy in front of one service. */
+async function caller(name: string, address: string, callee: LaneService, options: RouteOptions = {}): Promise<Envoy> {
+  const scheme = laneScheme({ baseline: 'base', lanes: LANES, steering: [] });
+  return envoy(name, {
+    listeners: [
+      listener({
+        name: 'outbound',
+        address,
+        port: PORT,
+        filters: [await fallbackFilter(section(scheme, 'reviews:9080')), fallbackBridge()],
+        routes: serviceRoutes(callee, scheme, { ...options, report: { tagHeader: TAG, baseline: 'base' } }),
+      }),
+    ],
+    clusters: serviceClusters(callee, scheme),
+  });
+}
+
+function laneOf(instance: string): string {
+  return instance.replace(/-\d+$/, '');
+}
+
+/** Until `send` to each lane is answered by that lane: Envoy's workers know that all is well. */
+async function settled(send: (lane: string) => Promise<Answer>, ...lanes: string[]): Promise<void> {
+  await waitUntil(
+    `answers from ${lanes.join(', ')}`,
+    async () => {
+      for (const lane of lanes) {
+        const { status, instance } = await send(lane);
+        if (laneOf(instance) !== lane) return notYet(`${lane}: ${status} ${instance}`);
+      }
+      return found(undefined);
+    },
+    { deadlineMs: 20_000 },
+  );
+}
+
+describe('HTTP/1', () => {
+  const address = '127.81.0.1';
+  const reviews = service('reviews', 81, { dev1: 1, gold: 1, many: 2, GROUP_2: 1, base: 2 }, { intervalMs: 250 });
+  let backends: Backends;
+  let proxy: Envoy;
+
+  const send = (lane: string | undefined, spec: Call = {}): Promise<Answer> =>
+    call(address, PORT, {
+      ...spec,
+      host: 'reviews:9080',
+      headers: { ...(lane === undefined ? {} : { [TAG]: lane }), ...spec.headers },
+    });
+  /** `count` requests one after the other; statuses and lanes seen, as `status lane`, with how often. */
+  const tally = async (count: number, lane: string | undefined, spec: Call = {}): Promise<Record<string, number>> => {
+    const seen: Record<string, number> = {};
+    for (let n = 0; n < count; n++) {
+      const answer = await send(lane, spec);
+      const key = `${answer.status} ${laneOf(answer.instance)}`.trim();
+      seen[key] = (seen[key] ?? 0) + 1;
+    }
+    return seen;
+  };
+  const runs = async (method: string): Promise<number> =>
+    Object.values(await backends.counts()).reduce((sum, counts) => sum + (counts[method] ?? 0), 0);
+  const set = (id: string, mode: BackendMode): Promise<void> => backends.set(id, mode);
+
+  beforeAll(async () => {
+    backends = await Backends.start(reviews.instances, 'http1');
+    proxy = await caller('fallback-http1', address, reviews);
+  }, 120_000);
+
+  afterAll(async () => {
+    await proxy?.stop();
+    await backends?.stop();
+  });
+
+  beforeEach(async () => {
+    for (const { id } of reviews.instances) await set(id, 'ok');
+    await settled(send, 'dev1', 'gold', 'many', 'GROUP_2', 'base');
+  });
+
+  it('serves the wanted lane, and the baseline where it has no instance', async () => {
+    expect(await tally(5, 'dev1')).toEqual({ '200 dev1': 5 });
+    expect(await tally(5, 'gold')).toEqual({ '200 gold': 5 });
+    expect(await tally(5, 'nowhere')).toEqual({ '200 base': 5 });
+    expect(await tally(5, undefined)).toEqual({ '200 base': 5 });
+    expect(await tally(5, 'transfer')).toEqual({ '200 GROUP_2': 5 });
+  });
+
+  it('says on the answer which lane was wanted and which served', async () => {
+    const answer = await send('nowhere');
+    expect([answer.headers[WANTED], answer.headers[SERVED]]).toEqual(['nowhere', 'base']);
+    const own = await send('dev1');
+    expect([own.headers[WANTED], own.headers[SERVED]]).toEqual(['dev1', 'dev1']);
+  });
+
+  it('leaves no header of its own on the request', async () => {
+    for (const lane of ['dev1', 'gold', undefined]) {
+      const internal = Object.keys((await send(lane)).seen).filter((name) => name.startsWith('x-causeway'));
+      expect(internal).toEqual([]);
+    }
+  });
+
+  it('falls back from a refused connection at once, whatever the method, and runs nothing twice', async () => {
+    await set('dev1-0', 'refuse');
+    const before = await runs('POST');
+    expect(await tally(50, 'dev1', { method: 'POST' })).toEqual({ '200 base': 50 });
+    expect((await runs('POST')) - before).toBe(50);
+    expect(await tally(20, 'dev1')).toEqual({ '200 base': 20 });
+    await set('dev1-0', 'ok');
+    await settled(send, 'dev1');
+  });
+
+  it('walks a chain of three through refused connections', async () => {
+    await set('GROUP_2-0', 'refuse');
+    expect(await tally(20, 'transfer', { method: 'POST' })).toEqual({ '200 base': 20 });
+  });
+
+  it('stays in a lane while one of its instances is there', async () => {
+    await set('many-0', 'refuse');
+    expect(await tally(40, 'many', { method: 'POST' })).toEqual({ '200 many': 40 });
+    await set('many-1', 'refuse');
+    expect(await tally(40, 'many', { method: 'POST' })).toEqual({ '200 base': 40 });
+  });
+
+  it('falls back while the lane fails its health check, and returns', async () => {
+    await set('dev1-0', 'sick');
+    await waitUntil(
+      'the lane is passed over',
+      async () => ((await send('dev1')).instance !== 'dev1-0' ? found(undefined) : notYet('still the lane')),
+      { deadlineMs: healthCheckBoundMs(reviews.healthCheck) + 2_000 },
+    );
+    expect(await tally(20, 'dev1', { method: 'POST' })).toEqual({ '200 base': 20 });
+    await set('dev1-0', 'ok');
+    await settled(send, 'dev1');
+    expect(await tally(20, 'dev1')).toEqual({ '200 dev1': 20 });
+  });
+
+  it('never serves a strict lane elsewhere', async () => {
+    await set('gold-0', 'refuse');
+    expect(await tally(20, 'gold')).toEqual({ '503': 20 });
+    expect(await tally(20, 'gold', { method: 'POST' })).toEqual({ '503': 20 });
+    await set('gold-0', '503');
+    await settled(send, 'gold');
+    expect(await tally(5, 'gold', { method: 'POST' })).toEqual({ '503 gold': 5 });
+  });
+
+  it('sends a request that may have been seen again only where that is harmless', async () => {
+    for (const mode of ['503', 'reset'] as const) {
+      await set('dev1-0', mode);
+      const before = await runs('POST');
+      const posts = await tally(20, 'dev1', { method: 'POST' });
+      expect((await runs('POST')) - before, mode).toBe(20);
+      expect(posts['200 base'] ?? 0, mode).toBe(0);
+      expect(await tally(20, 'dev1'), mode).toEqual({ '200 base': 20 });
+    }
+  });
+
+  it('serves from a baseline whose checks all fail, rather than not at all', async () => {
+    for (const id of ['base-0', 'base-1']) await set(id, 'sick');
+    await waitUntil(
+      'the baseline is unhealthy',
+      async () => {
+        const base = (await proxy.admin.hosts('reviews.lanes')).filter(({ address }) =>
+          address.startsWith('127.81.5.'),
+        );
+        return base.length === 2 && base.every(({ unhealthy }) => unhealthy.length > 0)
+          ? found(undefined)
+          : notYet('still healthy');
+      },
+      { deadlineMs: 10_000 },
+    );
+    expect(await tally(20, 'dev1')).toEqual({ '200 dev1': 20 });
+    expect(await tally(20, undefined, { method: 'POST' })).toEqual({ '200 base': 20 });
+  });
+
+  it('counts per edge what the applications say', async () => {
+    const edges = async (): Promise<Record<string, number>> => {
+      const stats = await proxy.admin.stats('causeway_lane_fallback_requests_total');
+      return Object.fromEntries([...stats].map(([name, value]) => [name.replace(/^.*service\.reviews\./, ''), value]));
+    };
+    const before = await edges();
+    await set('dev1-0', 'refuse');
+    await tally(10, 'dev1', { method: 'POST' });
+    await tally(10, 'many');
+    await tally(10, undefined);
+    await waitUntil(
+      'the counters are flushed',
+      async () => {
+        const now = await edges();
+        const rise = Object.entries(now).map(([name, value]) => [name, value - (before[name] ?? 0)] as const);
+        const seen = Object.fromEntries(rise.filter(([, value]) => value > 0));
+        const wanted = { 'wanted.dev1.served.base': 10, 'wanted.many.served.many': 10, 'wanted.base.served.base': 10 };
+        return Object.entries(wanted).every(([name, value]) => seen[name] === value) && Object.keys(seen).length === 3
+          ? found(undefined)
+          : notYet(JSON.stringify(seen));
+      },
+      { deadlineMs: 5_000 },
+    );
+  });
+});
+
+describe('a stopped instance', () => {
+  it('costs no more than what was in flight until the health check speaks', async () => {
+    const address = '127.81.0.2';
+    const reviews = service('reviews', 84, { dev1: 1, base: 1 }, { intervalMs: 500, timeoutMs: 1_000 });
+    const [dev1, base] = ['dev1', 'base'].map((lane) => reviews.instances.filter((instance) => instance.lane === lane));
+    const stopped = await Backends.start(dev1 ?? [], 'http1');
+    const steady = await Backends.start(base ?? [], 'http1');
+    // A GET that a stopped instance swallowed is tried again after a second, other methods wait for the route's timeout.
+    const proxy = await caller('fallback-stopped', address, reviews, { timeoutMs: 6_000, perTryTimeoutMs: 1_000 });
+    try {
+      const send = (method: string, lane = 'dev1') =>
+        call(address, PORT, { method, host: 'reviews:9080', headers: { [TAG]: lane }, timeoutMs: 20_000 });
+      await settled((lane) => send('GET', lane), 'dev1', 'base');
+      const start = Date.now();
+      stopped.signal('SIGSTOP');
+      const gets = Array.from({ length: 10 }, () => send('GET'));
+      const posts = Array.from({ length: 10 }, () => send('POST'));
+      const outcomes = (answers: Answer[]) => [
+        ...new Set(answers.map(({ status, instance }) => `${status} ${instance}`)),
+      ];
+      expect(outcomes(await Promise.all(gets))).toEqual(['200 base-0']);
+      const bound = start + healthCheckBoundMs(reviews.healthCheck) - Date.now();
+      await new Promise((wake) => setTimeout(wake, Math.max(0, bound)));
+      expect(outcomes(await Promise.all(Array.from({ length: 50 }, () => send('POST'))))).toEqual(['200 base-0']);
+      expect(outcomes(await Promise.all(posts)), 'in flight, perhaps seen: not sent again').toEqual(['504 ']);
+      stopped.signal('SIGCONT');
+      await settled((lane) => send('POST', lane), 'dev1');
+    } finally {
+      await proxy.stop();
+      await stopped.stop();
+      await steady.stop();
+    }
+  });
+});
+
+describe.each(['http2', 'grpc'] as const)('%s', (protocol) => {
+  const second = protocol === 'http2' ? 85 : 86;
+  const address = `127.${second}.0.1`;
+  const headers = protocol === 'grpc' ? { 'content-type': 'application/grpc', te: 'trailers' } : {};
+  const reviews = service('reviews', second, { dev1: 1, gold: 1, base: 1 }, { protocol, intervalMs: 250 });
+  let backends: Backends;
+  let proxy: Envoy;
+  let client: Http2Client;
+
+  const send = (lane: string) =>
+    client.call({
+      method: 'POST',
+      path: '/reviews.Reviews/Get',
+      host: 'reviews:9080',
+      headers: { ...headers, [TAG]: lane },
+    });
+  const tally = async (count: number, lane: string): Promise<Record<string, number>> => {
+    const answers = await Promise.all(Array.from({ length: count }, () => send(lane)));
+    const seen: Record<string, number> = {};
+    for (const { status, instance, grpcStatus } of answers) {
+      const key = [status, laneOf(instance), grpcStatus].filter((part) => part !== '').join(' ');
+      seen[key] = (seen[key] ?? 0) + 1;
+    }
+    return seen;
+  };
+  const ok = (lane: string) => (protocol === 'grpc' ? `200 ${lane} 0` : `200 ${lane}`);
+
+  beforeAll(async () => {
+    backends = await Backends.start(reviews.instances, protocol);
+    proxy = await caller(`fallback-${protocol}`, address, reviews);
+    client = new Http2Client(address, PORT);
+  }, 120_000);
+
+  afterAll(async () => {
+    client?.close();
+    await proxy?.stop();
+    await backends?.stop();
+  });
+
+  it('serves the lane, falls back from a refused connection, and keeps a strict lane strict', async () => {
+    await settled(send, 'dev1', 'gold', 'base');
+    expect(await tally(20, 'dev1')).toEqual({ [ok('dev1')]: 20 });
+    expect(await tally(20, 'nowhere')).toEqual({ [ok('base')]: 20 });
+    await backends.set('dev1-0', 'refuse');
+    await backends.set('gold-0', 'refuse');
+    expect(await tally(50, 'dev1')).toEqual({ [ok('base')]: 50 });
+    expect(await tally(20, 'gold')).toEqual({ [protocol === 'grpc' ? '200 14' : '503']: 20 });
+  });
+
+  it('does not run a failed call twice', async () => {
+    await backends.set('dev1-0', '503');
+    await settled(send, 'dev1');
+    const before = (await backends.counts())['dev1-0']?.POST ?? 0;
+    expect(await tally(20, 'dev1')).toEqual({ [protocol === 'grpc' ? '200 dev1 14' : '503 dev1']: 20 });
+    expect(((await backends.counts())['dev1-0']?.POST ?? 0) - before).toBe(20);
+  });
+});
+
+describe('the callee’s sidecar', () => {
+  const second = 87;
+  const inboundPort = 9080;
+  const reviews = service('reviews', second, { dev1: 1, base: 1 }, { intervalMs: 60_000 });
+  const scheme = laneScheme({ baseline: 'base', lanes: LANES, steering: [] });
+  const applications = reviews.instances.map((instance) => ({ ...instance, ports: { inbound: 9081 } }));
+  const started: { stop(): Promise<void> }[] = [];
+
+  afterAll(async () => {
+    for (const one of started.reverse()) await one.stop();
+  });
+
+  /** The inbound side of one instance's sidecar. */
+  async function sidecar(id: string, redirects: object[], unit: string): Promise<Envoy> {
+    const instance = reviews.instances.find((candidate) => candidate.id === id);
+    const endpoint = { address: { socket_address: { address: instance?.address, port_value: 9081 } } };
+    const application = {
+      name: 'application',
+      type: 'STATIC',
+      load_assignment: { cluster_name: 'application', endpoints: [{ lb_endpoints: [{ endpoint }] }] },
+    };
+    return envoy(`sidecar-${id}`, {
+      listeners: [
+        listener({
+          name: 'inbound',
+          address: instance?.address ?? '',
+          port: inboundPort,
+          filters: [await fallbackFilter({ direction: 'inbound', redirects })],
+          routes: [...redirectRoutes('reviews', [unit]), applicationRoute('application')],
+          manager: { local_reply_config: unreachedReply() },
+        }),
+      ],
+      clusters: [application, unitCluster(reviews, unit, scheme)],
+    });
+  }
+
+  it('lets a POST go elsewhere that its application cannot have seen, forwards units one hop, and answers a loop 508', async () => {
+    const backends = await Backends.start(applications, 'http1');
+    started.push({ stop: () => backends.stop() });
+    const move = { name: 'v2', match: { path: { prefix: '/v2/' } }, to: 'base' };
+    const back = { name: 'loop', match: { path: { prefix: '/v2/loop' } }, to: 'dev1' };
+    started.push(await sidecar('dev1-0', [move], 'base'), await sidecar('base-0', [back], 'dev1'));
+    const address = `127.${second}.0.1`;
+    const proxy = await caller('fallback-unreached', address, reviews);
+    started.push(proxy);
+    const send = (path: string, method = 'POST') =>
+      call(address, PORT, { method, path, host: 'reviews:9080', headers: { [TAG]: 'dev1' } });
+
+    await settled(() => send('/v1/x'), 'dev1');
+    const moved = await send('/v2/x');
+    expect(moved.instance).toBe('base-0');
+    expect(Object.keys(moved.seen).filter((name) => name.startsWith('x-causeway'))).toEqual([]);
+    expect(moved.headers[SERVED], 'the caller sees the instance that it called').toBe('dev1');
+    const looped = await send('/v2/loop');
+    expect(looped.status).toBe(508);
+
+    await backends.set('dev1-0', 'refuse');
+    const before = (await backends.counts())['base-0']?.POST ?? 0;
+    for (let n = 0; n < 20; n++) {
+      const answer = await send('/v1/x');
+      expect([answer.status, answer.instance]).toEqual([200, 'base-0']);
+      expect(answer.headers['x-causeway-unreached']).toBeUndefined();
+    }
+    expect(((await backends.counts())['base-0']?.POST ?? 0) - before).toBe(20);
+  }, 120_000);
+});
