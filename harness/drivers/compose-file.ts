@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { ENVOY_IMAGE } from '../envoy/version.ts';
 import { appEnvironment, bookinfoService, type NodePlan } from './driver.ts';
-import type { StateFolder } from './state.ts';
+import { LOG_FLUSH_MS, type StateFolder } from './state.ts';
 
 /** First two octets of the containers' subnet: loopback addresses cannot cross network namespaces. */
 export const COMPOSE_PREFIX = '172.28';
@@ -70,6 +70,8 @@ function envoyService({ node, app }: NodePlan, gateway: number, options: Compose
       String(node.concurrency),
       '--log-level',
       options.logLevel ?? 'warning',
+      '--file-flush-interval-msec',
+      String(LOG_FLUSH_MS),
     ],
     user: options.user,
     networks: { mesh: { ipv4_address: address } },

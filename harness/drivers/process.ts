@@ -3,7 +3,7 @@ import { readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
-import { type Envoy, envoyReady, spawnEnvoy } from '../envoy/launcher.ts';
+import { type Envoy, envoyReady, refusedNothing, spawnEnvoy } from '../envoy/launcher.ts';
 import { type Child, startChild } from '../process/child.ts';
 import { type Clock, found, GiveUp, notYet, waitUntil } from '../process/wait.ts';
 import {
@@ -18,7 +18,7 @@ import {
   type Progress,
 } from './driver.ts';
 import { ensureInotify } from './limits.ts';
-import { type StateFolder, writeNodeFiles } from './state.ts';
+import { LOG_FLUSH_MS, type StateFolder, writeNodeFiles } from './state.ts';
 
 export interface ProcessDriverOptions {
   state: StateFolder;
@@ -227,9 +227,11 @@ export class ProcessDriver implements Driver {
       logPath: state.log(rendered.id, 'envoy'),
       concurrency: rendered.concurrency,
       logLevel: this.options.logLevel ?? 'warning',
+      args: ['--file-flush-interval-msec', String(LOG_FLUSH_MS)],
     });
     await state.remember(`${rendered.id}.envoy`, node.envoy.child.pid, config);
     await envoyReady(node.envoy, this.options.readyTimeoutMs ?? 30_000, this.options.clock);
+    await refusedNothing(node.envoy);
   }
 
   private wait<T>(what: string, deadlineMs: number | undefined, look: Parameters<typeof waitUntil<T>>[1]): Promise<T> {

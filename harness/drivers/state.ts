@@ -9,6 +9,9 @@ import { alive } from '../process/child.ts';
 /** Linux gives a Unix socket's path 108 bytes with the closing NUL; names of nodes need some of them. */
 const LONGEST_SOCKET_FOLDER = 60;
 
+/** How long an access-log line may wait in Envoy, milliseconds; its own default of ten seconds is long for people. */
+export const LOG_FLUSH_MS = 500;
+
 /**
  * The folder that one running mesh keeps on this machine:
  * ```
@@ -72,7 +75,9 @@ export class StateFolder {
     return readdirSync(folder).flatMap((name) => {
       const [pidText = '', mark = ''] = readFileSync(join(folder, name), 'utf8').split('\n');
       const pid = Number(pidText);
-      return Number.isInteger(pid) && pid > 1 && alive(pid) && commandLine(pid).includes(mark) ? [{ name, pid }] : [];
+      return Number.isInteger(pid) && pid > 1 && pid !== process.pid && alive(pid) && commandLine(pid).includes(mark)
+        ? [{ name, pid }]
+        : [];
     });
   }
 

@@ -90,6 +90,25 @@ export async function envoyReady(envoy: Envoy, deadlineMs = 20_000, clock?: Cloc
   }
 }
 
+/**
+ * Fails when Envoy, though live, has refused a file or a plugin: it would serve on without it, or answer 503. What it
+ * said about it is in the error.
+ */
+export async function refusedNothing(envoy: Envoy): Promise<void> {
+  const counters = await envoy.admin.stats('(update_rejected|config_fail|config_reload_error)$');
+  const refused = [...counters].filter(([, value]) => value > 0).map(([name, value]) => `${name} ${value}`);
+  if (refused.length === 0) return;
+  const said = envoy.child
+    .tail(400)
+    .split('\n')
+    .filter((line) => /\]\[(warning|error|critical)\]/.test(line));
+  const own = said.filter((line) => line.includes('causeway: '));
+  const why = (own.length > 0 ? own : said).slice(-6).join('\n');
+  throw new Error(
+    `${envoy.name}: Envoy refused its configuration (${refused.join(', ')})\n--- ${envoy.child.logPath}\n${why}`,
+  );
+}
+
 /** Spawns one Envoy and waits until it is live; an Envoy that does not become ready is stopped before the error is thrown. */
 export async function startEnvoy(options: EnvoyOptions): Promise<Envoy> {
   const envoy = await spawnEnvoy(options);
