@@ -1,4 +1,4 @@
-import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../filters/headers.ts';
+import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../filters/internal-headers.ts';
 import { UNREACHED } from './lane-routing.ts';
 import type { Fault, JsonObject, Role } from './mesh.ts';
 import { fileSource, PATHS } from './xds.ts';

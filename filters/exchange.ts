@@ -5,14 +5,18 @@
 import {
   ascii,
   callbackSequence,
+  equal,
   getHeader,
+  getProperty,
   lenOf,
   MapType,
   NONE,
   present,
+  propertySegments,
   removeHeader,
   Slice,
   setHeader,
+  text,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { TAG } from './headers';
 import { MAX_TRACE_SOURCES } from './limits';
@@ -30,6 +34,7 @@ const KNOWS_METHOD: u32 = 8;
 const KNOWS_STICKY: u32 = 16;
 
 let tagHeader: Slice = ascii(TAG);
+let tagProperty: Slice = headerProperty(TAG);
 const sourceNames = new StaticArray<u64>(MAX_TRACE_SOURCES);
 const sourceFormats = new StaticArray<i32>(MAX_TRACE_SOURCES);
 let sourceCount: i32 = 0;
@@ -46,7 +51,13 @@ let stickyValue: u64 = 0;
 
 /** Name of the tag header, lower case and permanent. One per VM. */
 export function useTagHeader(name: Slice): void {
+  if (equal(name, tagHeader)) return;
   tagHeader = name;
+  tagProperty = headerProperty(text(name));
+}
+
+function headerProperty(name: string): Slice {
+  return propertySegments(['request', 'headers', name]);
 }
 
 /** Starts a new list of trace-id sources, filled by `addTraceSource` in order of preference. One list per VM. */
@@ -73,10 +84,13 @@ function recall(bit: u32): bool {
   return was;
 }
 
-/** The request's tag as it stands now, unchecked; `NONE` when it has none, or an empty one. */
+/**
+ * The request's tag as it stands now, unchecked; `NONE` when it has none, or an empty one. A repeated header gives all
+ * its values joined with commas, which no tag's grammar allows: who sends two tags has sent none.
+ */
 export function tag(): Slice {
   if (!recall(KNOWS_TAG)) {
-    tagValue = getHeader(MapType.RequestHeaders, tagHeader);
+    tagValue = getProperty(tagProperty);
     if (lenOf(tagValue) === 0) tagValue = NONE;
   }
   return tagValue;

@@ -1,12 +1,16 @@
 import {
+  counter,
   FusedPlugin,
   Gauge,
   gauge,
+  HttpStream,
+  NO_SLOT,
   now,
   Slice,
   setTickPeriod,
   text,
   vmConfiguration,
+  WorkerSlot,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { LaneFallbackPlugin } from './lane-fallback/filter';

@@ -1,6 +1,7 @@
 /**
  * Header and trailer maps, as bytes. Names must be lower case. Values that the host returns live until the current
- * callback ends. Repeated headers arrive joined with a comma.
+ * callback ends. Of a repeated header Envoy returns the first value only; the property `request.headers.<name>` returns
+ * all of them, joined with commas.
  */
 import {
   proxy_add_header_map_value,

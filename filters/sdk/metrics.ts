@@ -6,12 +6,19 @@
 import { proxy_define_metric, proxy_get_metric, proxy_increment_metric, proxy_record_metric } from './abi/imports';
 import { OUT } from './abi/out';
 import { MetricType, Status } from './abi/types';
-import { ascii, lenOf, ptrOf } from './slice';
+import { ascii, hash64, lenOf, ptrOf } from './slice';
 
+/** Defined metrics, found by the hash of their name; looked up at configure time only, so lists do. */
 const counters: Array<Counter> = [];
-const counterByName: Map<string, Counter> = new Map();
-const gaugeByName: Map<string, Gauge> = new Map();
-const histogramByName: Map<string, Histogram> = new Map();
+const gauges: Array<Gauge> = [];
+const histograms: Array<Histogram> = [];
+
+function keyOf(name: string): u64 {
+  const bytes = ascii(name);
+  const key = hash64(bytes);
+  heap.free(ptrOf(bytes));
+  return key;
+}
 
 function define(type: MetricType, name: string): u32 {
   const bytes = ascii(name);
@@ -22,22 +29,33 @@ function define(type: MetricType, name: string): u32 {
 
 /** The counter of this name, defined at its first use. Not in the start section: it is a host call. */
 export function counter(name: string): Counter {
-  if (!counterByName.has(name)) {
-    const made = new Counter(define(MetricType.Counter, name));
-    counterByName.set(name, made);
-    counters.push(made);
+  const key = keyOf(name);
+  for (let i = 0; i < counters.length; i++) {
+    if (unchecked(counters[i]).key === key) return counters[i];
   }
-  return counterByName.get(name);
+  const made = new Counter(define(MetricType.Counter, name), key);
+  counters.push(made);
+  return made;
 }
 
 export function gauge(name: string): Gauge {
-  if (!gaugeByName.has(name)) gaugeByName.set(name, new Gauge(define(MetricType.Gauge, name)));
-  return gaugeByName.get(name);
+  const key = keyOf(name);
+  for (let i = 0; i < gauges.length; i++) {
+    if (unchecked(gauges[i]).key === key) return gauges[i];
+  }
+  const made = new Gauge(define(MetricType.Gauge, name), key);
+  gauges.push(made);
+  return made;
 }
 
 export function histogram(name: string): Histogram {
-  if (!histogramByName.has(name)) histogramByName.set(name, new Histogram(define(MetricType.Histogram, name)));
-  return histogramByName.get(name);
+  const key = keyOf(name);
+  for (let i = 0; i < histograms.length; i++) {
+    if (unchecked(histograms[i]).key === key) return histograms[i];
+  }
+  const made = new Histogram(define(MetricType.Histogram, name), key);
+  histograms.push(made);
+  return made;
 }
 
 /** Hands every counter's gathered increments to the host. */
@@ -49,7 +67,10 @@ export function flushMetrics(): void {
 export class Counter {
   private pending: i64 = 0;
 
-  constructor(readonly id: u32) {}
+  constructor(
+    readonly id: u32,
+    readonly key: u64 = 0,
+  ) {}
 
   add(count: i64 = 1): void {
     this.pending += count;
@@ -65,7 +86,10 @@ export class Counter {
 /** A value that every worker may move; it is shared by all of them in the host. */
 @final
 export class Gauge {
-  constructor(readonly id: u32) {}
+  constructor(
+    readonly id: u32,
+    readonly key: u64 = 0,
+  ) {}
 
   set(value: u64): void {
     proxy_record_metric(this.id, value);
@@ -82,7 +106,10 @@ export class Gauge {
 
 @final
 export class Histogram {
-  constructor(readonly id: u32) {}
+  constructor(
+    readonly id: u32,
+    readonly key: u64 = 0,
+  ) {}
 
   record(value: u64): void {
     proxy_record_metric(this.id, value);

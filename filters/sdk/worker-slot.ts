@@ -16,7 +16,7 @@ export const SLOT_COUNT: i32 = 64;
 export const LEASE_TICKS: u64 = 3;
 export const NO_SLOT: i32 = -1;
 
-const SIZE: usize = 16;
+const SIZE: i32 = 16;
 
 export class WorkerSlot {
   private keys: StaticArray<u64> = new StaticArray<u64>(SLOT_COUNT);

@@ -9,6 +9,7 @@ import { BufferType } from '../abi/types';
 import { allocate } from '../arena';
 import { getBuffer } from '../buffer';
 import { enter, leave } from '../callback';
+import { collectNow } from '../garbage';
 import { forgetCalls } from '../http-call';
 import { refreshLogLevel } from '../log';
 import { createContext, deleteContext, rootOf } from '../registry';
@@ -48,6 +49,7 @@ export function proxy_on_configure(rootId: u32, configurationSize: u32): u32 {
   const bytes = configurationSize === 0 ? EMPTY : getBuffer(BufferType.PluginConfiguration, 0, configurationSize);
   const accepted = root !== null && root.onConfigure(bytes === NONE ? EMPTY : bytes);
   leave();
+  collectNow();
   return accepted ? 1 : 0;
 }
 

@@ -1,4 +1,5 @@
 import { enter, leave } from '../callback';
+import { collectOnTick } from '../garbage';
 import { refreshLogLevel } from '../log';
 import { flushMetrics } from '../metrics';
 import { rootOf } from '../registry';
@@ -10,4 +11,5 @@ export function proxy_on_tick(rootId: u32): void {
   if (root !== null) root.onTick();
   flushMetrics();
   leave();
+  collectOnTick();
 }
