@@ -1,4 +1,5 @@
 import { type Document, isMap, isSeq, parseDocument, type YAMLMap } from 'yaml';
+import { diffLines } from '../apply/diff.ts';
 
 /**
  * Edits of `causeway.yaml` that keep its comments and order. Each takes and returns the whole text and changes as little of
@@ -13,8 +14,29 @@ function edit(text: string, change: (document: Document) => void): string {
   const document = parseDocument(text);
   const [broken] = document.errors;
   if (broken) throw new EditError(`cannot edit: ${broken.message.split('\n')[0]}`);
+  const normal = document.toString(STYLE);
   change(document);
-  return document.toString({ lineWidth: 0 });
+  return inOriginalStyle(text, normal, document.toString(STYLE));
+}
+
+const STYLE = { lineWidth: 0 } as const;
+
+/**
+ * The YAML writer has a style of its own (blanks in brackets, for one). Lines that the edit did not touch are given back as
+ * they were written, as long as writing alone kept lines apart.
+ */
+function inOriginalStyle(text: string, normal: string, edited: string): string {
+  const original = text.split('\n');
+  const normalLines = normal.split('\n');
+  if (original.length !== normalLines.length) return edited;
+  let at = 0;
+  const lines: string[] = [];
+  for (const { kind, text: line } of diffLines(normalLines, edited.split('\n'))) {
+    if (kind === '+') lines.push(line);
+    else if (kind === ' ') lines.push(original[at] ?? line);
+    if (kind !== '+') at++;
+  }
+  return lines.join('\n');
 }
 
 export interface LaneEntry {
