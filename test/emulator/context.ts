@@ -1,6 +1,5 @@
 import type { HeaderMap } from './header-map.ts';
 import type { Instance } from './instance.ts';
-import type { Properties } from './properties.ts';
 import type { RootContext } from './root-context.ts';
 import type { BufferType, MapType, StreamType } from './status.ts';
 
@@ -20,10 +19,11 @@ export interface Context {
   readonly root: RootContext | undefined;
   /** During `proxy_on_log` a missing map is "not found" instead of a wrong phase. */
   readonly logging: boolean;
-  readonly properties: Properties;
   /** Filter state written by `proxy_set_property`; undefined where there is no stream. */
   readonly filterState: Map<string, string> | undefined;
 
+  /** Bytes of the property at that path, or undefined. */
+  property(segments: readonly string[]): string | undefined;
   /** The map to read; undefined when this phase has none. */
   readableMap(type: MapType): HeaderMap | undefined;
   /** The map to change; undefined when this phase has none. */

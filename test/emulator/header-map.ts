@@ -9,7 +9,7 @@ export type HeaderList = readonly (readonly [name: Bytes, value: Bytes])[];
 
 /** ASCII only: bytes above 0x7f keep their value. */
 function lower(name: string): string {
-  return name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+  return !/[A-Z]/.test(name) ? name : name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** An ordered multimap of lower-cased names to byte values, with Envoy's answers for duplicates. */
@@ -28,7 +28,8 @@ export class HeaderMap {
 
   /** The first value only: what Envoy hands to a plugin that asks for the header. Undefined when absent. */
   first(name: string): string | undefined {
-    return this.values(name)[0];
+    const key = lower(name);
+    return this.#entries.find(([n]) => n === key)?.[1];
   }
 
   /** Each value of `name` in order. */
@@ -38,7 +39,7 @@ export class HeaderMap {
   }
 
   has(name: string): boolean {
-    return this.values(name).length > 0;
+    return this.first(name) !== undefined;
   }
 
   add(name: string, value: string): void {

@@ -4,7 +4,7 @@ import { ImpossibleSequence } from './errors.ts';
 import { HalfStream, type StepResult } from './half-stream.ts';
 import { type HeaderList, HeaderMap } from './header-map.ts';
 import { localReplyHeaders } from './local-reply.ts';
-import { type Properties, requestProperties, responseProperties } from './properties.ts';
+import { findProperty, type Properties, requestProperty, responseProperty } from './properties.ts';
 import type { CallRecord } from './recorder.ts';
 import type { RootContext } from './root-context.ts';
 import { type BodyAction, BufferType, type HeaderAction, MapType, StreamType, type TrailerAction } from './status.ts';
@@ -171,14 +171,18 @@ export class HttpStream extends VmContext {
     this.#properties = { ...this.#properties, ...properties };
   }
 
-  override get properties(): Properties {
-    return {
-      ...this.#root.properties,
-      connection_id: 1,
-      ...requestProperties(this.logging ? this.request.headers : this.request.visible.headers),
-      ...responseProperties(this.logging ? this.#responseAtLog() : this.response.visible.headers),
-      ...this.#properties,
-    };
+  /** What the test gave comes before what follows from the headers. */
+  override property(segments: readonly string[]): string | undefined {
+    const given = findProperty(this.#properties, segments);
+    if (given !== undefined) return given;
+    switch (segments[0]) {
+      case 'request':
+        return requestProperty(this.logging ? this.request.headers : this.request.visible.headers, segments);
+      case 'response':
+        return responseProperty(this.logging ? this.#responseAtLog() : this.response.visible.headers, segments);
+      default:
+        return this.#root.property(segments);
+    }
   }
 
   override readableMap(type: MapType): HeaderMap | undefined {

@@ -55,26 +55,42 @@ export function findProperty(table: Properties, segments: readonly string[]): st
   return undefined;
 }
 
-/** What Envoy derives from the request's headers by itself. */
-export function requestProperties(headers: HeaderMap | undefined): Properties {
-  if (headers === undefined) return {};
+/** What Envoy derives from the request's headers by itself; undefined when there is nothing of that name. */
+export function requestProperty(headers: HeaderMap | undefined, segments: readonly string[]): string | undefined {
+  const [, name = '', header] = segments;
+  if (headers === undefined || segments.length > 3 || (header !== undefined && name !== 'headers')) return undefined;
   const path = headers.get(':path');
-  return {
-    'request.path': path,
-    'request.url_path': path?.split('?')[0],
-    'request.query': path?.split('?')[1] ?? '',
-    'request.host': headers.get(':authority'),
-    'request.scheme': headers.get(':scheme'),
-    'request.method': headers.get(':method'),
-    'request.id': headers.get('x-request-id'),
-    'request.useragent': headers.get('user-agent'),
-    'request.referer': headers.get('referer'),
-    'request.headers': headers.toObject(),
-  };
+  switch (name) {
+    case 'headers':
+      return header === undefined ? serializeProperty(headers.toObject()) : headers.get(header);
+    case 'path':
+      return path;
+    case 'url_path':
+      return path?.split('?')[0];
+    case 'query':
+      return path?.split('?')[1] ?? '';
+    case 'host':
+      return headers.get(':authority');
+    case 'scheme':
+      return headers.get(':scheme');
+    case 'method':
+      return headers.get(':method');
+    case 'id':
+      return headers.get('x-request-id');
+    case 'useragent':
+      return headers.get('user-agent');
+    case 'referer':
+      return headers.get('referer');
+    default:
+      return undefined;
+  }
 }
 
 /** What Envoy derives from the response's headers by itself. */
-export function responseProperties(headers: HeaderMap | undefined): Properties {
-  if (headers === undefined) return {};
-  return { 'response.code': Number(headers.get(':status') ?? 0), 'response.headers': headers.toObject() };
+export function responseProperty(headers: HeaderMap | undefined, segments: readonly string[]): string | undefined {
+  const [, name, header] = segments;
+  if (headers === undefined) return undefined;
+  if (name === 'code' && segments.length === 2) return serializeProperty(Number(headers.get(':status') ?? 0));
+  if (name !== 'headers' || segments.length > 3) return undefined;
+  return header === undefined ? serializeProperty(headers.toObject()) : headers.get(header);
 }

@@ -2,7 +2,6 @@ import type { ContextBuffer } from './context.ts';
 import type { HeaderMap } from './header-map.ts';
 import { HttpCall, type HttpCallResponse } from './http-call.ts';
 import type { Instance } from './instance.ts';
-import type { Properties } from './properties.ts';
 import { BufferType, MapType, Status } from './status.ts';
 import { VmContext } from './vm-context.ts';
 
@@ -49,12 +48,18 @@ export class RootContext extends VmContext {
     return this;
   }
 
-  override get properties(): Properties {
-    return {
-      plugin_name: this.pluginName,
-      plugin_root_id: this.rootId,
-      plugin_vm_id: this.instance.vmId,
-    };
+  override property(segments: readonly string[]): string | undefined {
+    if (segments.length !== 1) return undefined;
+    switch (segments[0]) {
+      case 'plugin_name':
+        return this.pluginName;
+      case 'plugin_root_id':
+        return this.rootId;
+      case 'plugin_vm_id':
+        return this.instance.vmId;
+      default:
+        return undefined;
+    }
   }
 
   /** Creates the context in the VM and configures it, in Envoy's order. */

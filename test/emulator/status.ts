@@ -78,8 +78,14 @@ export type HeaderAction = (typeof HEADER_ACTIONS)[number];
 export type BodyAction = (typeof BODY_ACTIONS)[number];
 export type TrailerAction = (typeof TRAILER_ACTIONS)[number];
 
+const NAMES = new WeakMap<object, Map<number, string>>();
+
 /** Name of `value` in one of the tables above, or the number itself when it has none. */
 export function nameIn(table: Readonly<Record<string, number>>, value: number): string {
-  for (const [name, number] of Object.entries(table)) if (number === value) return name;
-  return String(value);
+  let names = NAMES.get(table);
+  if (names === undefined) {
+    names = new Map(Object.entries(table).map(([name, number]) => [number, name]));
+    NAMES.set(table, names);
+  }
+  return names.get(value) ?? String(value);
 }

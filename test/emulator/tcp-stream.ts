@@ -1,7 +1,7 @@
 import { type Bytes, binary } from './bytes.ts';
 import type { ContextBuffer } from './context.ts';
 import { ImpossibleSequence } from './errors.ts';
-import type { Properties } from './properties.ts';
+import { findProperty, type Properties } from './properties.ts';
 import type { RootContext } from './root-context.ts';
 import { BufferType, StreamType } from './status.ts';
 import { VmContext } from './vm-context.ts';
@@ -41,8 +41,8 @@ export class TcpStream extends VmContext {
     return this.#root;
   }
 
-  override get properties(): Properties {
-    return { ...this.#root.properties, connection_id: 1, ...this.#properties };
+  override property(segments: readonly string[]): string | undefined {
+    return findProperty(this.#properties, segments) ?? this.#root.property(segments);
   }
 
   /** The connection is accepted: `StopIteration` keeps the upstream from being dialled. */

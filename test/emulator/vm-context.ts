@@ -2,7 +2,6 @@ import type { Context, ContextBuffer, LocalResponse } from './context.ts';
 import { Misuse } from './errors.ts';
 import type { HeaderMap } from './header-map.ts';
 import type { Instance } from './instance.ts';
-import type { Properties } from './properties.ts';
 import type { RootContext } from './root-context.ts';
 import { BufferType, type MapType, Status, type StreamType } from './status.ts';
 
@@ -26,8 +25,8 @@ export class VmContext implements Context {
     return undefined;
   }
 
-  get properties(): Properties {
-    return {};
+  property(_segments: readonly string[]): string | undefined {
+    return undefined;
   }
 
   readableMap(_type: MapType): HeaderMap | undefined {

@@ -17,6 +17,7 @@ import {
   logInfo,
   MapType,
   PairWriter,
+  present,
   register,
   Slice,
   Status,
@@ -39,27 +40,27 @@ let plugin: u32 = 0;
 
 /** Waits for the answer to one stream's question. */
 class Waiting extends HttpCallHandler {
-  constructor(readonly stream: HttpCall) {
+  /** The object is pooled: only together with the id that it had when it asked does it name the stream. */
+  private asker: u32;
+
+  constructor(private stream: HttpCall) {
     super();
+    this.asker = stream.contextId;
   }
 
   onAnswer(status: u32, bodySize: u32): void {
-    logInfo('answer ' + status.toString() + ' ' + show(callBody(0, bodySize)));
-    logInfo('from ' + show(getHeader(MapType.HttpCallResponseHeaders, FROM)));
-    const id = this.stream.contextId;
-    // The stream may have gone while its question was on the way; its object then has no id, or serves another one.
-    if (id === 0 || id !== this.stream.asked) return;
     const verdict = callBody(0, bodySize);
-    setEffectiveContext(id);
-    addHeader(MapType.RequestHeaders, VERDICT, verdict);
+    logInfo('answer ' + status.toString() + ' ' + show(verdict));
+    logInfo('from ' + show(getHeader(MapType.HttpCallResponseHeaders, FROM)));
+    if (this.stream.contextId !== this.asker) return;
+    setEffectiveContext(this.asker);
+    if (present(verdict)) addHeader(MapType.RequestHeaders, VERDICT, verdict);
     continueRequest();
     setEffectiveContext(plugin);
   }
 }
 
 class HttpCall extends HttpStream {
-  asked: u32 = 0;
-
   onRequestHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {
     const headers = new PairWriter(4);
     say('without headers', httpCall(plugin, WEB, headers, EMPTY, 1000, new Waiting(this)));
@@ -68,12 +69,10 @@ class HttpCall extends HttpStream {
     const status = httpCall(plugin, WEB, headers, BODY, 1000, new Waiting(this));
     say('to web', status);
     if (status !== Status.Ok) return FilterHeadersStatus.Continue;
-    this.asked = this.contextId;
     return FilterHeadersStatus.StopIteration;
   }
 
   onReset(): void {
-    this.asked = 0;
     logInfo('reset');
   }
 }

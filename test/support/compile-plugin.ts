@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
-import asc from 'assemblyscript/asc';
+import asc, { type Transform } from 'assemblyscript/asc';
+import { CountAllocations } from './count-allocations.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const CACHE = join(ROOT, 'build/test-plugins');
@@ -10,6 +11,8 @@ const CACHE = join(ROOT, 'build/test-plugins');
 export interface CompileOptions {
   /** Export the allocator and the collector (`__new`, `__collect`): for torture. */
   readonly exportRuntime?: boolean;
+  /** Count allocations in exported globals, see count-allocations.ts. */
+  readonly countAllocations?: boolean;
   /** Further arguments of asc. */
   readonly flags?: readonly string[];
 }
@@ -37,10 +40,14 @@ export async function compilePlugin(source: string, options: CompileOptions = {}
     ...(options.exportRuntime ? ['--exportRuntime'] : []),
     ...(options.flags ?? []),
   ];
-  const variant = createHash('sha256').update(JSON.stringify(flags)).update(asc.version).digest('hex').slice(0, 12);
+  const variant = createHash('sha256')
+    .update(JSON.stringify([flags, options.countAllocations]))
+    .update(asc.version)
+    .digest('hex')
+    .slice(0, 12);
   const name = relative(ROOT, resolve(ROOT, source)).replaceAll(/[^a-z0-9]+/gi, '-');
   const output = join(CACHE, `${name}-${variant}.wasm`);
-  if (!upToDate(output)) await compile(source, output, flags);
+  if (!upToDate(output)) await compile(source, output, flags, options.countAllocations ?? false);
   return output;
 }
 
@@ -55,7 +62,7 @@ function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-async function compile(source: string, output: string, flags: readonly string[]): Promise<void> {
+async function compile(source: string, output: string, flags: readonly string[], counting: boolean): Promise<void> {
   await mkdir(CACHE, { recursive: true });
   const sources: Manifest = {};
   let binary: Uint8Array | undefined;
@@ -73,6 +80,8 @@ async function compile(source: string, output: string, flags: readonly string[])
       if (name.endsWith('.wasm') && contents instanceof Uint8Array) binary = contents;
     },
     listFiles: () => null,
+    // asc makes an object of the class, and sets what the class declares.
+    ...(counting ? { transforms: [CountAllocations as unknown as Transform] } : {}),
   });
   if (error !== null || binary === undefined) throw new Error(`asc ${source}: ${error}\n${stderr}`);
   // Several test processes may compile the same plugin: a rename replaces a file as a whole. The manifest comes last.

@@ -3,7 +3,6 @@ import { Misuse } from '../errors.ts';
 import { HeaderMap } from '../header-map.ts';
 import type { HostFunctions } from '../host-call.ts';
 import { decodePairs } from '../pairs.ts';
-import { findProperty } from '../properties.ts';
 import { LogLevel, Status } from '../status.ts';
 
 /** Properties, time, logging, timers, calls to other services and to Envoy's own functions. */
@@ -31,7 +30,7 @@ export const outsideFunctions: HostFunctions = {
   proxy_get_property(call, path: number, pathSize: number, valueAt: number, sizeAt: number) {
     const segments = call.bytes(path, pathSize).split('\0');
     const value =
-      findProperty(call.context.properties, segments) ??
+      call.context.property(segments) ??
       (segments.length === 1 ? call.context.filterState?.get(segments[0] ?? '') : undefined);
     return value === undefined ? Status.NotFound : call.give(value, valueAt, sizeAt);
   },
