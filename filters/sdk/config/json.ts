@@ -1,5 +1,6 @@
 import { lenOf, NONE, ptrOf, Slice } from '../slice';
 import { JsonParser } from './json-parser';
+import { parseStruct } from './struct';
 
 /**
  * JSON text (RFC 8259) into a tree, for configuration: strict, bounded, never trapping on input.
@@ -111,7 +112,10 @@ export function parseError(): string {
   return error;
 }
 
-/** Parses a copy of `bytes` that the returned tree owns; null on the first error, see `parseError`. */
+/**
+ * Parses a copy of `bytes` that the returned tree owns; null on the first error, see `parseError`. Bytes that are no JSON
+ * text may be a binary `google.protobuf.Struct`, which begins with a line feed.
+ */
 export function parseJson(bytes: Slice, limits: JsonLimits = DEFAULT_LIMITS): Json | null {
   const length = lenOf(bytes);
   if (length > limits.bytes) {
@@ -123,5 +127,7 @@ export function parseJson(bytes: Slice, limits: JsonLimits = DEFAULT_LIMITS): Js
   const parser = new JsonParser(document, limits);
   const value = parser.parse();
   error = parser.error;
-  return value;
+  if (value !== null || length === 0 || load<u8>(ptrOf(bytes)) !== 0x0a) return value;
+  memory.copy(changetype<usize>(document), ptrOf(bytes), length);
+  return parseStruct(document, limits);
 }
