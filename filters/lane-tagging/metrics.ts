@@ -19,7 +19,14 @@ export class TaggingMetrics {
     const rules = config.names.length;
     this.tagged = new StaticArray<Counter>(rules);
     for (let i = 0; i < rules; i++) {
-      this.tagged[i] = counter(`${PREFIX}tagged_total.rule.${config.names[i]}.lane.${text(config.lanes[i])}`);
+      this.tagged[i] = counter(
+        `${PREFIX}tagged_total.rule.${label(config.names[i])}.lane.${label(text(config.lanes[i]))}`,
+      );
     }
   }
+}
+
+/** A name as a metric's label, spelt as `lane-fallback` spells it: a dot would end the label. */
+function label(name: string): string {
+  return name.replaceAll('.', '_');
 }
