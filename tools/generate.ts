@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { checker } from './schema-ajv.ts';
+import { compact } from './schema-compact.ts';
 import { configTable, withTables } from './schema-docs.ts';
 import { isNode, normalise, reachable, type SchemaNode, stripped } from './schema-subset.ts';
 
@@ -134,8 +135,8 @@ ${entries.join('\n')}
 `;
 }
 
-function bytesModule(schema: object): string {
-  const text = JSON.stringify(stripped(schema));
+function bytesModule(schema: { readonly $defs: Readonly<Record<string, SchemaNode>> }): string {
+  const text = JSON.stringify(compact(stripped(schema) as typeof schema));
   const odd = /[^\x20-\x5b\x5d-\x7e]/.exec(text);
   if (odd !== null) {
     throw new Error(
