@@ -45,8 +45,7 @@ export class Chain {
 
 /**
  * The list of a chain: for each stage the lanes from its own on, each first with the caller's shard when there is one.
- * Stage 1 has the whole chain; stage n starts at the n-th lane, or with the last one when the chain is shorter and
- * open. Valid until the next list is encoded.
+ * Stage 1 has the whole chain; stage n starts at the n-th lane, or has the last one when the chain is shorter. Valid until the next list is encoded.
  */
 export function encodeChain(chain: Chain, stages: i32, shard: Slice): Slice {
   const lanes = chain.lanes;
@@ -55,8 +54,7 @@ export function encodeChain(chain: Chain, stages: i32, shard: Slice): Slice {
   if (present(chain.instance)) add(INSTANCE, chain.instance);
   for (let stage = 0; stage < stages; stage++) {
     const key = unchecked(KEYS[stage]);
-    // A stage past the end of a closed chain gets nothing: trying again what has failed is not what it is for.
-    const from = stage < count ? stage : chain.closed ? count : count - 1;
+    const from = min(stage, count - 1);
     for (let i = from; i < count; i++) {
       const lane = unchecked(lanes[i]);
       if (present(shard)) addPair(key, lane, SHARD, shard);

@@ -99,7 +99,7 @@ describe('the chain', () => {
   it('keeps a strict lane, and any chain without the baseline, to itself', () => {
     const side = new Side({ stages: 2 });
     const gold = side.exchange({ [TAG]: 'gold' }).requestHeaderMap;
-    expect(decodeList(gold.get(LIST) ?? '')).toEqual(lanes('gold'));
+    expect(decodeList(gold.get(LIST) ?? '')).toEqual([{ lane: 'gold' }, { lane2: 'gold' }]);
     expect(gold.get(STRICT)).toBe('1');
     const island = side.exchange({ [TAG]: 'island' }).requestHeaderMap;
     expect(decodeList(island.get(LIST) ?? '')).toEqual([...lanes('island', 'reef'), { lane2: 'reef' }]);

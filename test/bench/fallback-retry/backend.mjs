@@ -40,7 +40,8 @@ function finishGrpc(host, response) {
   response.setHeader('content-type', 'application/grpc');
   response.setHeader('x-instance', host.id);
   response.addTrailers({ 'grpc-status': host.mode === '503' ? '14' : '0' });
-  response.end();
+  // One message of no bytes: trailers need a body before them.
+  response.end(Buffer.alloc(5));
 }
 
 async function listen(host) {

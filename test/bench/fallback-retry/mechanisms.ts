@@ -42,7 +42,10 @@ export function mechanisms(service: LaneService): readonly Mechanism[] {
     {
       name: 'composite, strict lane',
       path: '/composite',
-      headers: { 'x-causeway-fallback-list': encodeList([{ lane: 'dev1' }]), 'x-causeway-strict': '1' },
+      headers: {
+        'x-causeway-fallback-list': encodeList([{ lane: 'dev1' }, { lane2: 'dev1' }]),
+        'x-causeway-strict': '1',
+      },
     },
   ];
 }
