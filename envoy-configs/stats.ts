@@ -12,6 +12,7 @@ export const METRIC_LABELS = [
   'lane',
   'source',
   'reason',
+  'kind',
   'result',
   'role',
   'worker',

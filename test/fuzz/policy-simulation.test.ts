@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { PolicyModule } from './policy-build.ts';
-import { decodeList, encodeList, type LabelSet } from './reference/protobuf.ts';
+import { labelSets } from './reference/lane-fallback.ts';
+import { decodeList, encodeList } from './reference/protobuf.ts';
 import { Random, scaled, shown } from './reference/random.ts';
 import { SIPHASH_VECTORS } from './reference/siphash-vectors.ts';
 import { traceValue, uuid } from './reference/trace-values.ts';
@@ -166,25 +167,6 @@ describe('percentages', () => {
 });
 
 describe('fallback chains', () => {
-  const KEYS = ['lane', 'lane2', 'lane3', 'lane4', 'lane5', 'lane6', 'lane7', 'lane8'];
-
-  /** Labels in the order in which the load balancer is to try them. */
-  function wantedList(lanes: string[], closed: boolean, instance: string, stages: number, shard: string): LabelSet[] {
-    const list: LabelSet[] = instance === '' ? [] : [[['instance', instance]]];
-    for (const [stage, key] of KEYS.slice(0, stages).entries()) {
-      const left = stage < lanes.length ? lanes.slice(stage) : closed ? [] : lanes.slice(-1);
-      for (const lane of left) {
-        if (shard !== '')
-          list.push([
-            [key, lane],
-            ['shard', shard],
-          ]);
-        list.push([[key, lane]]);
-      }
-    }
-    return list;
-  }
-
   it('reach the load balancer as the protobuf value that they stand for', () => {
     const WORD = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-';
     for (let seed = 1; seed <= scaled(20_000, 1_000); seed++) {
@@ -198,7 +180,8 @@ describe('fallback chains', () => {
         policy.exports.chainList(l, closed, i, stages, s),
       );
       const given = policy.take(slice);
-      const wanted = wantedList(lanes, closed, instance, stages, shard);
+      const chain = { lanes, closed, ...(instance === '' ? {} : { instance }) };
+      const wanted = labelSets(chain, stages, shard === '' ? undefined : shard);
       const message = `seed ${seed}: ${shown({ lanes, closed, instance, stages, shard })}`;
       expect(decodeList(Buffer.from(given ?? '', 'base64').toString('latin1')), message).toEqual(wanted);
       expect(given, message).toBe(Buffer.from(encodeList(wanted), 'latin1').toString('base64'));
