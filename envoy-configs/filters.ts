@@ -8,6 +8,8 @@ import { fileSource, PATHS } from './xds.ts';
 export type HttpFilter = JsonObject & { readonly name: string };
 
 const TYPE = 'type.googleapis.com/envoy.extensions';
+/** Stands in the wasm filter's place when a role has nothing to do: a header mutation without mutations. */
+const NOTHING = `${TYPE}.filters.http.header_mutation.v3.HeaderMutation`;
 
 export interface StripOptions {
   /** Nobody's tag is believed here: take it off by stock means too, so that it cannot pass a wasm filter that failed. */
@@ -48,13 +50,16 @@ export function pluginName(role: Role): string {
   return `causeway.${role}`;
 }
 
-/** The place of the wasm filter in a chain; its configuration comes from a file of its own and changes without a new listener. */
+/**
+ * The place of the wasm filter in a chain. What stands there comes from a file of its own: a change, or switching all filters
+ * of the role off, works on the next request, also of connections that exist. A new listener would serve only new ones.
+ */
 export function wasmPlace(role: Role, dir: string): HttpFilter {
   return {
     name: pluginName(role),
     config_discovery: {
       config_source: fileSource(dir, PATHS.extension(pluginName(role))),
-      type_urls: [`${TYPE}.filters.http.wasm.v3.Wasm`],
+      type_urls: [`${TYPE}.filters.http.wasm.v3.Wasm`, NOTHING],
     },
   };
 }
@@ -68,6 +73,7 @@ export function wasmPlace(role: Role, dir: string): HttpFilter {
  * requests in flight in that VM are lost and the next one finds a fresh VM.
  */
 export function wasmExtension(role: Role, wasmPath: string, sections: JsonObject): JsonObject {
+  if (Object.keys(sections).length === 0) return { name: pluginName(role), typed_config: { '@type': NOTHING } };
   return {
     name: pluginName(role),
     typed_config: {
@@ -91,14 +97,19 @@ export function wasmExtension(role: Role, wasmPath: string, sections: JsonObject
   };
 }
 
-/** A fault drill: Envoy's own fault filter, confined to requests that carry the lane's tag. */
-export function faultFilter(fault: Fault, tagHeader: string): HttpFilter {
+const FAULT = 'causeway.fault';
+
+/** Envoy's own fault filter, without a fault: routes that a drill has made say which (see {@link faultOverride}). */
+export function faultFilter(): HttpFilter {
+  return { name: FAULT, typed_config: { '@type': `${TYPE}.filters.http.fault.v3.HTTPFault` } };
+}
+
+/** What a route carries for a fault drill. */
+export function faultOverride(fault: Fault): JsonObject {
   const percentage = { numerator: Math.round(fault.percent * 10_000), denominator: 'MILLION' };
   return {
-    name: `causeway.fault.${fault.name}`,
-    typed_config: {
+    [FAULT]: {
       '@type': `${TYPE}.filters.http.fault.v3.HTTPFault`,
-      headers: [{ name: tagHeader, string_match: { exact: fault.lane } }],
       ...(fault.abortStatus === 0 ? {} : { abort: { http_status: fault.abortStatus, percentage } }),
       ...(fault.delayMs === 0 ? {} : { delay: { fixed_delay: `${fault.delayMs / 1000}s`, percentage } }),
     },

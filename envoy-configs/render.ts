@@ -13,15 +13,21 @@ import {
 } from './clusters.ts';
 import { pluginName, wasmExtension } from './filters.ts';
 import {
-  APPLICATION,
   gatewayListener,
   inboundListener,
   type Listener,
   type ListenerContext,
   outboundListener,
-  redirectUnits,
 } from './listeners.ts';
 import type { Gateway, Instance, JsonObject, Mesh, RenderedNode, RenderTarget, Role, Service } from './mesh.ts';
+import {
+  APPLICATION,
+  gatewayRoutes,
+  inboundRoutes,
+  outboundRoutes,
+  type RouteConfiguration,
+  redirectUnits,
+} from './routes.ts';
 import { gatewaySections, inboundSections, outboundSections } from './sections.ts';
 import { discoveryFile, fileSource, PATHS, resourcesOf } from './xds.ts';
 
@@ -46,7 +52,7 @@ function renderGateway(mesh: Mesh, gateway: Gateway, target: RenderTarget): Rend
   const scheme = schemeFor(mesh, target.nodeDir(gateway.id));
   const callees = mesh.services.filter(({ name }) => gateway.routes.some(({ service }) => service === name));
   const sections = new Map<Role, JsonObject>([['gateway', gatewaySections(mesh, scheme, gateway.id)]]);
-  const context = contextOf(mesh, scheme, gateway.id, sections, target);
+  const context = contextOf(mesh, gateway.id, target);
   return assemble({
     mesh,
     target,
@@ -58,6 +64,7 @@ function renderGateway(mesh: Mesh, gateway: Gateway, target: RenderTarget): Rend
       sourceAddress: gateway.address === '0.0.0.0' ? '' : gateway.address,
     },
     listeners: [gatewayListener(context, gateway)],
+    routes: [gatewayRoutes(mesh, scheme, gateway)],
     clusters: callees.flatMap((service) => serviceClusters(service, scheme)),
     endpoints: callees.flatMap((service) => serviceEndpoints(service, scheme)),
     sections,
@@ -73,7 +80,7 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
     ['inbound', inboundSections(mesh, instance)],
     ['outbound', outboundSections(mesh, scheme, instance)],
   ]);
-  const context = contextOf(mesh, scheme, instance.id, sections, target);
+  const context = contextOf(mesh, instance.id, target);
   return assemble({
     mesh,
     target,
@@ -89,7 +96,8 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
       },
       sourceAddress: instance.address,
     },
-    listeners: [inboundListener(context, service, instance), outboundListener(context, instance, callees)],
+    listeners: [inboundListener(context, instance), outboundListener(context, instance)],
+    routes: [inboundRoutes(mesh, instance), outboundRoutes(mesh, scheme, callees)],
     clusters: [
       applicationCluster(service, instance),
       ...units.map((unit) => unitCluster(service, unit, scheme)),
@@ -108,15 +116,8 @@ function schemeFor(mesh: Mesh, dir: string): LaneScheme {
   return { ...laneScheme(mesh), eds: (cluster) => fileSource(dir, PATHS.endpoints(cluster)) };
 }
 
-function contextOf(
-  mesh: Mesh,
-  scheme: LaneScheme,
-  id: string,
-  sections: ReadonlyMap<Role, JsonObject>,
-  target: RenderTarget,
-): ListenerContext {
-  const plugins = new Set([...sections].filter(([, section]) => Object.keys(section).length > 0).map(([role]) => role));
-  return { mesh, scheme, dir: target.nodeDir(id), accessLog: target.accessLog(id), plugins };
+function contextOf(mesh: Mesh, id: string, target: RenderTarget): ListenerContext {
+  return { mesh, dir: target.nodeDir(id), accessLog: target.accessLog(id) };
 }
 
 /** The local application, which only its own sidecar calls. No retries and no checks here: callers check through us. */
@@ -145,6 +146,7 @@ interface Parts {
   readonly kind: RenderedNode['kind'];
   readonly node: BootstrapNode;
   readonly listeners: readonly Listener[];
+  readonly routes: readonly RouteConfiguration[];
   readonly clusters: readonly Cluster[];
   readonly endpoints: readonly LoadAssignment[];
   readonly sections: ReadonlyMap<Role, JsonObject>;
@@ -161,8 +163,8 @@ function assemble(parts: Parts): RenderedNode {
   for (const assignment of parts.endpoints) {
     files[PATHS.endpoints(assignment.cluster_name)] = discoveryFile('endpoints', [assignment]);
   }
+  for (const routes of parts.routes) files[PATHS.routes(routes.name)] = discoveryFile('routes', [routes]);
   for (const [role, section] of parts.sections) {
-    if (Object.keys(section).length === 0) continue;
     files[PATHS.extension(pluginName(role))] = discoveryFile('extension', [
       wasmExtension(role, target.wasmPath, section),
     ]);
@@ -197,8 +199,14 @@ export function staticForm(node: RenderedNode, adminSocket: string): string {
       return { ...rest, type: 'STATIC', load_assignment: withoutType(assignment) };
     });
   const inlined = JSON.stringify(resourcesOf(text(PATHS.listeners)).map(withoutType), (_key, value: unknown) => {
-    const place = value as { name?: string; config_discovery?: unknown } | null;
-    if (typeof place !== 'object' || place?.config_discovery === undefined) return value;
+    if (typeof value !== 'object' || value === null) return value;
+    const { rds, ...manager } = value as { rds?: { route_config_name: string } };
+    if (rds) {
+      const [routes = {}] = resourcesOf(text(PATHS.routes(rds.route_config_name))).map(withoutType);
+      return { ...manager, route_config: routes };
+    }
+    const place = value as { name?: string; config_discovery?: unknown };
+    if (place.config_discovery === undefined) return value;
     const [extension = {}] = resourcesOf(text(PATHS.extension(String(place.name))));
     return { name: place.name, typed_config: extension.typed_config };
   });

@@ -8,6 +8,7 @@ import type { JsonObject } from './mesh.ts';
 
 const TYPE_URLS = {
   listener: 'type.googleapis.com/envoy.config.listener.v3.Listener',
+  routes: 'type.googleapis.com/envoy.config.route.v3.RouteConfiguration',
   cluster: 'type.googleapis.com/envoy.config.cluster.v3.Cluster',
   endpoints: 'type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment',
   extension: 'type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig',
@@ -20,6 +21,7 @@ export const PATHS = {
   bootstrap: 'bootstrap.json',
   listeners: 'lds/listeners.json',
   clusters: 'cds/clusters.json',
+  routes: (name: string) => `rds/${name}.json`,
   endpoints: (cluster: string) => `eds/${cluster}.json`,
   extension: (name: string) => `ecds/${name}.json`,
 } as const;

@@ -59,9 +59,9 @@ export async function pullBack(update: NodeUpdate, options: PushOptions): Promis
   }
 }
 
-/** Endpoints, clusters and plugin configurations before the listeners that use them. */
+/** Endpoints, clusters, plugin configurations and routes before the listeners that use them. */
 function order(path: string): number {
-  return ['eds', 'cds', 'ecds', 'lds'].indexOf(path.slice(0, path.indexOf('/')));
+  return ['eds', 'cds', 'ecds', 'rds', 'lds'].indexOf(path.slice(0, path.indexOf('/')));
 }
 
 export async function writeByRename(path: string, text: string): Promise<void> {

@@ -14,7 +14,7 @@ const NEVER: Subscription = { version: '', attempts: 0, rejected: 0 };
 
 /** Prefix of the statistics of the subscription that reads a node's file; undefined for files that none reads. */
 export function statPrefix(path: string): string | undefined {
-  const match = /^(lds|cds|eds|ecds)\/(.+)\.json$/.exec(path);
+  const match = /^(lds|cds|eds|ecds|rds)\/(.+)\.json$/.exec(path);
   const name = match?.[2] ?? '';
   switch (match?.[1]) {
     case 'lds':
@@ -25,6 +25,9 @@ export function statPrefix(path: string): string | undefined {
       return `cluster.${name.replaceAll('.', '_')}`;
     case 'ecds':
       return `extension_config_discovery.http_filter.${name}`;
+    case 'rds':
+      // A connection manager's statistics are named by its role, and so is its route configuration.
+      return `http.${name}.rds.${name}`;
     default:
       return undefined;
   }
