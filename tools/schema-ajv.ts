@@ -28,15 +28,21 @@ export function checker(schema: object): (value: unknown) => SchemaProblem[] {
   };
 }
 
-/** `[3]` after an array, `.key` after an object: the path that the module's messages show. */
+/** `[3]` after an array, `.key` after an object: the path that the module's messages show, control characters as "?". */
 export function pathOf(steps: readonly (string | number)[]): string {
   return steps
     .map((step) => {
       if (typeof step === 'number') return `[${step}]`;
-      return /^[A-Za-z0-9_-]{1,60}$/.test(step) ? `.${step}` : `["${step}"]`;
+      return /^[A-Za-z0-9_-]{1,60}$/.test(step) ? `.${step}` : `["${shortened(step)}"]`;
     })
     .join('')
     .replace(/^\./, '');
+}
+
+function shortened(key: string): string {
+  const bytes = Buffer.from(key);
+  const kept = bytes.length > 60 ? `${bytes.subarray(0, 60).toString()}…` : key;
+  return Array.from(kept, (letter) => (/\p{Cc}/u.test(letter) && letter < '\u0080' ? '?' : letter)).join('');
 }
 
 function explain(error: ErrorObject): SchemaProblem {

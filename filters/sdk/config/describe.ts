@@ -105,12 +105,22 @@ function shortNumber(value: f64): string {
   return Math.abs(value) < 1e15 && Math.floor(value) === value ? (value as i64).toString() : value.toString();
 }
 
-function quoted(s: Slice): string {
-  return lenOf(s) > SHOWN ? `"${text(sub(s, 0, SHOWN))}…"` : `"${text(s)}"`;
+/** A found string in quotes, cut where it is long; control characters, which could forge a log line, as "?". */
+export function quoted(s: Slice): string {
+  const shown = text(sub(s, 0, SHOWN));
+  let plain = '"';
+  for (let i = 0; i < shown.length; i++) {
+    const code = shown.charCodeAt(i);
+    plain += code < 0x20 || code === 0x7f ? '?' : shown.charAt(i);
+  }
+  return lenOf(s) > SHOWN ? `${plain}…"` : `${plain}"`;
 }
 
 function listOf(keys: Slice[]): string {
   let all = '';
-  for (let i = 0; i < keys.length && i < 24; i++) all += (i === 0 ? '' : ', ') + text(keys[i]);
+  for (let i = 0; i < keys.length && i < 24; i++) {
+    const path = pathOf(keys[i]);
+    all += (i === 0 ? '' : ', ') + (path.startsWith('.') ? path.slice(1) : quoted(keys[i]));
+  }
   return keys.length > 24 ? `${all}, …` : all;
 }

@@ -1,4 +1,5 @@
-import { lenOf, NONE, ptrOf, Slice, slice, text } from '../slice';
+import { lenOf, NONE, ptrOf, Slice, slice } from '../slice';
+import { quoted } from './describe';
 import { equalsText, Json, JsonKind, JsonLimits } from './json';
 import { encodeUtf8, isDigit, scale } from './json-scalar';
 
@@ -162,7 +163,7 @@ export class JsonParser {
       const other = node.keys[i];
       if (lenOf(other) === length && memory.compare(ptrOf(other), ptrOf(key), length) === 0) {
         this.at = start;
-        this.failWith(`found key "${text(key)}" a second time, expected it once`);
+        this.failWith(`found key ${quoted(key)} a second time, expected it once`);
         return false;
       }
     }
