@@ -1,4 +1,4 @@
-import { FALLBACK_LIST, REDIRECT, REDIRECTED, SERVED_LANE, STRICT, WANTED_LANE } from '../filters/headers.ts';
+import { FALLBACK_LIST, LANE, REDIRECT, REDIRECTED, SERVED_LANE, STRICT, WANTED_LANE } from '../filters/headers.ts';
 import {
   closedMembers,
   type LaneScheme,
@@ -60,13 +60,21 @@ export interface RouteOptions {
   readonly report?: { readonly tagHeader: string; readonly baseline: string };
 }
 
-/** Moves the chain from the filter's header to the load balancer, and takes the header off. Stands behind the filter. */
+/**
+ * Moves the filter's choice to the load balancer and takes its headers off. Stands behind the filter. The name of a lane
+ * joins the route's own list (see {@link defaultList}); a list takes that one's place.
+ */
 export function fallbackBridge(): HttpFilter {
   return {
     name: 'causeway.fallback-bridge',
     typed_config: {
       '@type': `${TYPE}.filters.http.header_to_metadata.v3.Config`,
       request_rules: [
+        {
+          header: LANE,
+          on_header_present: { metadata_namespace: 'envoy.lb', key: stageKey(1), type: 'STRING' },
+          remove: true,
+        },
         {
           header: FALLBACK_LIST,
           on_header_present: {
@@ -82,10 +90,16 @@ export function fallbackBridge(): HttpFilter {
   };
 }
 
-/** Chain of requests without one of their own: the baseline, at every stage. */
-export function defaultList(scheme: LaneScheme): JsonObject {
-  const list = Array.from({ length: scheme.stages }, (_, index) => ({ [stageKey(index + 1)]: scheme.baseline }));
-  return { filter_metadata: { 'envoy.lb': { fallback_list: list } } };
+/**
+ * Chain of requests without a list of their own: the lane that they name, if any, then the baseline, at every stage. An
+ * element of the list is added to the labels that the request already asks for, so the empty one stands for just these.
+ * A strict lane's has nothing behind it.
+ */
+export function defaultList(scheme: LaneScheme, strict: boolean): JsonObject {
+  const stages = Array.from({ length: strict ? 0 : scheme.stages }, (_, index) => ({
+    [stageKey(index + 1)]: scheme.baseline,
+  }));
+  return { filter_metadata: { 'envoy.lb': { fallback_list: [{}, ...stages] } } };
 }
 
 /** Routes to one service, in order: strict traffic first, and of each what may run twice first. */
@@ -108,8 +122,13 @@ function routesByMethod(
   tries: number,
 ): Route[] {
   const prefix = options.prefix ?? '/';
-  const action = (twice: boolean) => routeAction(service, scheme, options, cluster, tries, twice);
-  const shared = sharedFields(options, tokens.length > 0);
+  const strict = tokens.length > 0;
+  const action = (twice: boolean): JsonObject => ({
+    cluster,
+    metadata_match: defaultList(scheme, strict),
+    ...routeAction(service, options, tries, twice),
+  });
+  const shared = sharedFields(options, strict);
   if (service.idempotent) return [{ match: { prefix, headers: tokens }, route: action(true), ...shared }];
   const repeatable = (options.idempotent ?? []).map(({ methods, pathPrefix }) => ({
     match: {
@@ -136,23 +155,14 @@ function methodMatch(methods: readonly string[]): JsonObject {
   return { name: ':method', string_match: { safe_regex: { regex: methods.join('|') } } };
 }
 
-function routeAction(
-  service: LaneService,
-  scheme: LaneScheme,
-  options: RouteOptions,
-  cluster: string,
-  tries: number,
-  twice: boolean,
-): JsonObject {
+function routeAction(service: LaneService, options: RouteOptions, tries: number, twice: boolean): JsonObject {
   const timeout = options.timeoutMs ?? TIMEOUT_MS;
   const perTry = twice ? (options.perTryTimeoutMs ?? Math.round(timeout / 3)) : 0;
   const words = twice
     ? [...NEVER_SEEN, ...MAYBE_SEEN, ...(service.protocol === 'grpc' ? MAYBE_SEEN_GRPC : [])]
     : NEVER_SEEN;
   return {
-    cluster,
     timeout: seconds(timeout),
-    metadata_match: defaultList(scheme),
     retry_policy: {
       retry_on: words.join(','),
       retriable_headers: [{ name: UNREACHED, string_match: { exact: '1' } }],

@@ -268,6 +268,8 @@ export interface RenderedNode {
   readonly adminSocket: string;
   readonly accessLog: string;
   readonly concurrency: number;
+  /** Further words of Envoy's command line. */
+  readonly args: readonly string[];
   /** `address:port` of each listener, to wait for readiness. */
   readonly listeners: readonly string[];
 }

@@ -87,6 +87,14 @@ export class Deployment {
     return this.running;
   }
 
+  /** Takes note of what another command may have applied meanwhile. */
+  reload(): void {
+    const record = readRecord(this.options.state);
+    if (!record || record.text === this.record.text) return;
+    this.record = record;
+    this.running = this.plansOf(record.mesh);
+  }
+
   /** What applying a configuration would do. */
   preview(loaded: LoadedConfig): { mesh: Mesh; plans: readonly NodePlan[]; changes: Changes } {
     const mesh = this.resolve(loaded);
@@ -98,6 +106,7 @@ export class Deployment {
   async apply(loaded: LoadedConfig, progress: Progress = () => {}, signal?: AbortSignal): Promise<ApplyResult> {
     const start = performance.now();
     return withLock(this.options.state, async () => {
+      this.reload();
       const { mesh, plans, changes } = this.preview(loaded);
       if (!isEmpty(changes)) await this.transition(mesh, changes, progress, signal);
       this.record = { ...this.record, file: loaded.file, text: loaded.text, mesh };

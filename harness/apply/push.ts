@@ -1,6 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { DRAIN_SECONDS } from '../../envoy-configs/render.ts';
 import { versionOf } from '../../envoy-configs/xds.ts';
 import { EnvoyAdmin } from '../envoy/admin.ts';
 import { found, GiveUp, notYet, waitUntil } from '../process/wait.ts';
@@ -96,9 +97,10 @@ async function accepted(
           if (is.attempts === was.attempts) return notYet(`${path}: not read yet`);
           if (is.version !== version) return notYet(`${path}: version ${is.version}, waiting for ${version}`);
         }
-        return now.warming > 0 ? notYet(`${now.warming} listeners and clusters warm up`) : found(undefined);
+        if (now.warming > 0) return notYet(`${now.warming} listeners and clusters warm up`);
+        return now.draining > 0 ? notYet(`${now.draining} old listeners drain`) : found(undefined);
       },
-      { deadlineMs: options.deadlineMs, intervalMs: 20 },
+      { deadlineMs: options.deadlineMs + DRAIN_SECONDS * 1000, intervalMs: 20 },
     );
   } catch (error) {
     if (error instanceof Refused) throw new Rejected(id, error.path, reasonIn(options.envoyLog, logStart));

@@ -38,10 +38,12 @@ export interface Observation {
   subscription(prefix: string): Subscription;
   /** Listeners and clusters that have been accepted but do not serve yet. */
   readonly warming: number;
+  /** Listeners, or parts of them, that still serve old connections in the old way. */
+  readonly draining: number;
 }
 
 const WATCHED =
-  '(version_text|update_attempt|update_rejected|update_failure|config_fail|listeners_warming|warming_clusters)$';
+  '(version_text|update_attempt|update_rejected|update_failure|config_fail|listeners_warming|warming_clusters|_draining)$';
 
 /** Asks an Envoy once about all its subscriptions. */
 export async function observe(admin: EnvoyAdmin): Promise<Observation> {
@@ -64,5 +66,7 @@ export async function observe(admin: EnvoyAdmin): Promise<Observation> {
       };
     },
     warming: number('listener_manager.total_listeners_warming') + number('cluster_manager.warming_clusters'),
+    draining:
+      number('listener_manager.total_listeners_draining') + number('listener_manager.total_filter_chains_draining'),
   };
 }

@@ -72,6 +72,7 @@ function envoyService({ node, app }: NodePlan, gateway: number, options: Compose
       options.logLevel ?? 'warning',
       '--file-flush-interval-msec',
       String(LOG_FLUSH_MS),
+      ...node.args,
     ],
     user: options.user,
     networks: { mesh: { ipv4_address: address } },

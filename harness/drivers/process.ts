@@ -227,7 +227,7 @@ export class ProcessDriver implements Driver {
       logPath: state.log(rendered.id, 'envoy'),
       concurrency: rendered.concurrency,
       logLevel: this.options.logLevel ?? 'warning',
-      args: ['--file-flush-interval-msec', String(LOG_FLUSH_MS)],
+      args: ['--file-flush-interval-msec', String(LOG_FLUSH_MS), ...rendered.args],
     });
     await state.remember(`${rendered.id}.envoy`, node.envoy.child.pid, config);
     await envoyReady(node.envoy, this.options.readyTimeoutMs ?? 30_000, this.options.clock);

@@ -61,6 +61,7 @@ function node(id: string, kind: RenderedNode['kind'], target: RenderTarget, reso
     adminSocket: target.adminSocket(id),
     accessLog: target.accessLog(id),
     concurrency: 1,
+    args: [],
     listeners: resources.listeners.map(({ address }) => {
       const at = (address as { socket_address: { address: string; port_value: number } }).socket_address;
       return `${at.address}:${at.port_value}`;
