@@ -11,26 +11,30 @@ import { type Envoy, startEnvoy } from '../../../harness/envoy/launcher.ts';
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const ROUTER = 'type.googleapis.com/envoy.extensions.filters.http.router.v3.Router';
 
+/** What tests vary of a service. `weights`: by lane and instance. */
+export interface ServiceOptions {
+  protocol?: Protocol;
+  lb?: LbPolicy;
+  shards?: number;
+  idempotent?: boolean;
+  intervalMs?: number;
+  timeoutMs?: number;
+  weights?: Readonly<Record<string, readonly number[]>>;
+}
+
 /** A service of the rig: instances `<lane>-<n>` (n from 0) at 127.<second>.<lane's number>.<n + 1>:9080. */
 export function service(
   name: string,
   second: number,
   lanes: Readonly<Record<string, number>>,
-  more: {
-    protocol?: Protocol;
-    lb?: LbPolicy;
-    shards?: number;
-    idempotent?: boolean;
-    intervalMs?: number;
-    timeoutMs?: number;
-  } = {},
+  more: ServiceOptions = {},
 ): LaneService {
   const instances: LaneInstance[] = Object.entries(lanes).flatMap(([lane, count], index) =>
     Array.from({ length: count }, (_, n) => ({
       id: `${lane}-${n}`,
       lane,
       address: `127.${second}.${index + 1}.${n + 1}`,
-      weight: 1,
+      weight: more.weights?.[lane]?.[n] ?? 1,
       ports: { inbound: 9080 },
       ...(more.shards ? { shard: n % more.shards } : {}),
     })),
