@@ -1,0 +1,155 @@
+/**
+ * A flood of distinct tagged trace ids through a real Envoy beside honest traffic: the trace map keeps what the honest
+ * application needs, and no more memory than is stated. CAUSEWAY_SCALE=1 sends a million ids.
+ */
+import { fork } from 'node:child_process';
+import { join } from 'node:path';
+import { expect, it } from 'vitest';
+import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { floodBootstrap, HOLD } from '../flood/bootstrap.ts';
+import { type Measured, writeFigures } from '../flood/figures.ts';
+import { HonestTraffic } from '../flood/honest.ts';
+import type { FloodCount, FloodPlan } from '../flood/load.ts';
+import { StartedEnvoy } from '../flood/sidecar.ts';
+import { compilePlugin } from '../support/compile-plugin.ts';
+
+const SCALE = Number(process.env.CAUSEWAY_SCALE ?? 20);
+const IDS = Math.round(1_000_000 / SCALE);
+const ENTRIES = 65_536;
+const SMALLEST = 1024;
+/** As filters/trace-propagation/README.md states it. */
+const BYTES_PER_BUCKET = 800;
+const HONEST_PER_SECOND = 200;
+const WORKERS = 2;
+const DEADLINE_MS = 540_000;
+
+/** Bytes of a map of so many entries. */
+function stated(entries: number): number {
+  return (entries / 8) * BYTES_PER_BUCKET;
+}
+
+/** Runs the flood in its own process; `count` follows it. Rejects when it ends early. */
+function startFlood(plan: FloodPlan, count: FloodCount & { done: boolean }): Promise<void> {
+  const script = join(import.meta.dirname, '../flood/flooder.ts');
+  const child = fork(script, [JSON.stringify(plan)], { execArgv: ['--import', 'tsx'] });
+  child.on('message', (message) => Object.assign(count, message));
+  return new Promise((resolve, reject) => {
+    const bound = setTimeout(() => child.kill('SIGKILL'), DEADLINE_MS);
+    child.on('error', reject);
+    child.on('exit', (code, signal) => {
+      clearTimeout(bound);
+      if (count.done) resolve();
+      else reject(new Error(`the flood ended early: ${signal ?? code}, ${JSON.stringify(count)}`));
+    });
+  });
+}
+
+/** What Envoy has allocated when no client is connected and two looks in a row agree. */
+async function settledBytes(envoy: StartedEnvoy): Promise<number> {
+  let before = 0;
+  return await waitUntil(
+    'memory to settle',
+    async () => {
+      const open = await envoy.openConnections();
+      const bytes = await envoy.allocatedBytes();
+      const calm = open === 0 && Math.abs(bytes - before) < 16_384;
+      before = bytes;
+      return calm ? found(bytes) : notYet(`${open} connections, ${bytes} bytes`);
+    },
+    { deadlineMs: 30_000, intervalMs: 500 },
+  );
+}
+
+interface Run {
+  readonly flooded: FloodCount;
+  readonly seconds: number;
+}
+
+/** One flood of `ids`, honest traffic beside it from beginning to end. */
+async function run(envoy: StartedEnvoy, honest: HonestTraffic, ids: number): Promise<Run> {
+  const [inbound, outbound] = [envoy.port('inbound'), envoy.port('outbound')];
+  const count = { sent: 0, answered: 0, failed: 0, done: false };
+  const began = Date.now();
+  let seconds = 0;
+  let ended = false;
+  const plan = { port: inbound, ids, heldOfTen: 1, holdMs: 2000, holdHeader: HOLD };
+  const flooded = startFlood(plan, count).finally(() => {
+    seconds = (Date.now() - began) / 1000;
+    ended = true;
+  });
+  await Promise.all([flooded, honest.run(inbound, outbound, HONEST_PER_SECOND, () => ended)]);
+  honest.disconnect();
+  return { flooded: count, seconds };
+}
+
+/** Memory of an Envoy with a map of `entries` after it has served, and what else `then` wants to know of it. */
+async function afterServing(
+  entries: number,
+  honest: HonestTraffic,
+  ids: number,
+  then: (envoy: StartedEnvoy, run: Run) => Promise<void>,
+): Promise<number> {
+  const module = await compilePlugin('filters/suite.ts');
+  const options = { module, entries, appPort: honest.appPort };
+  const envoy = await StartedEnvoy.start((adminSocket) => floodBootstrap({ ...options, adminSocket }), WORKERS);
+  try {
+    const done = await run(envoy, honest, ids);
+    await then(envoy, done);
+    return await settledBytes(envoy);
+  } finally {
+    await envoy.stop();
+  }
+}
+
+/** Zero when every reference was given back. */
+async function pinsLeft(envoy: StartedEnvoy): Promise<number> {
+  // Workers hand the gauge over on their ticks, once a second.
+  const settled = async () => {
+    const pinned = await envoy.metric('pinned');
+    return pinned === 0 ? found(pinned) : notYet(`${pinned} pinned`);
+  };
+  return await waitUntil('pins to be released', settled, { deadlineMs: 5000, intervalMs: 250 });
+}
+
+it(
+  `honest requests keep their tag beside ${IDS} flooded trace ids`,
+  async () => {
+    const honest = await HonestTraffic.start();
+    try {
+      // What serving costs by itself is the same with the smallest map.
+      const small = await afterServing(SMALLEST, honest, Math.min(IDS, 5000), async () => undefined);
+      const measured: Measured[] = [];
+      const large = await afterServing(ENTRIES, honest, IDS, async (envoy, { flooded, seconds }) => {
+        const { hits, misses, failed, requests } = honest.count;
+        measured.push(
+          { metric: 'honest hit rate', value: hits / (hits + misses), unit: 'share' },
+          { metric: 'honest requests and calls that failed', value: failed, unit: 'requests' },
+          { metric: 'flood requests that failed', value: flooded.failed, unit: 'requests' },
+          { metric: 'pins left when all requests have ended', value: await pinsLeft(envoy), unit: 'entries' },
+          { metric: 'flooded ids', value: flooded.answered, unit: 'ids' },
+          { metric: 'flood rate', value: Math.round(flooded.answered / seconds), unit: 'ids/s' },
+          { metric: 'honest requests', value: requests, unit: 'requests' },
+          { metric: 'honest calls', value: hits + misses, unit: 'calls' },
+          { metric: 'evicted before their time', value: await envoy.metric('evicted_live_total'), unit: 'entries' },
+          { metric: 'updates given up', value: await envoy.metric('cas_exhausted_total'), unit: 'updates' },
+          { metric: 'stored without a pin', value: await envoy.metric('unpinned_total'), unit: 'entries' },
+        );
+        expect(flooded.sent).toBe(IDS);
+        expect(requests, 'honest traffic ran all the time').toBeGreaterThan(seconds * HONEST_PER_SECOND * 0.8);
+        expect(hits + misses + failed).toBeGreaterThanOrEqual(requests * 3);
+      });
+      const memory = (large - small) / (stated(ENTRIES) - stated(SMALLEST));
+      measured.push({ metric: 'map memory beside stated', value: memory, unit: 'share' });
+      const figures = writeFigures(measured);
+      for (const { metric, value, unit, target } of figures) {
+        process.stdout.write(`flood  ${metric}: ${value} ${unit}${target === null ? '' : ` (${target})`}\n`);
+      }
+      expect(figures.filter(({ holds }) => !holds)).toEqual([]);
+      const evicted = measured.find(({ metric }) => metric === 'evicted before their time')?.value;
+      expect(evicted, 'the flood filled the map').toBeGreaterThan(0);
+    } finally {
+      await honest.stop();
+    }
+  },
+  DEADLINE_MS + 60_000,
+);
