@@ -38,12 +38,7 @@ function serviceOf(name: string): LaneService {
 /** The same hosts without lanes: what the service would be without the suite. */
 function plainCluster(name: string): object {
   const lanes = serviceClusters(serviceOf(name), scheme).find((cluster) => cluster.name === `${name}.lanes`);
-  const {
-    lb_subset_config: _subset,
-    health_checks: _checks,
-    outlier_detection: _outliers,
-    ...rest
-  } = lanes as Record<string, unknown>;
+  const { lb_subset_config: _subset, ...rest } = lanes as Record<string, unknown>;
   const assignment = rest.load_assignment as { endpoints: { lb_endpoints: { metadata: unknown }[] }[] };
   const hosts = assignment.endpoints[0]?.lb_endpoints.filter((host) => JSON.stringify(host.metadata).includes('dev1'));
   const plain = `${name}-plain`;
