@@ -8,6 +8,7 @@ export { type HeaderList, HeaderMap } from './header-map.ts';
 export { EmulatedHost, type HostOptions } from './host.ts';
 export { HttpCall } from './http-call.ts';
 export { type ClientResponse, HttpStream, type StreamOptions } from './http-stream.ts';
+export type { Torture } from './instance.ts';
 export { decodePairs, encodePairs, type Pair } from './pairs.ts';
 export type { Properties, Property } from './properties.ts';
 export { type CallRecord, describeCall } from './recorder.ts';

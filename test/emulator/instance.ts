@@ -25,6 +25,21 @@ interface Frame {
 
 type Export = (...args: number[]) => number | undefined;
 
+/**
+ * When to collect garbage. `allocator`: whenever the host wants memory, in the middle of the
+ * guest's code, for a runtime that may collect at any time (`incremental`). `callbacks`: after each top-level callback,
+ * for one that collects on demand only (`minimal`): it finds what nothing but unmanaged memory refers to.
+ */
+export type Torture = 'allocator' | 'callbacks';
+
+/** What tells one VM from another. */
+export interface Identity {
+  readonly label: string;
+  readonly vmId: string;
+  readonly vmConfiguration: string;
+  readonly torture: Torture | undefined;
+}
+
 /** One instantiated module: its memory, contexts and the stack of running callbacks. */
 export class Instance {
   readonly env: Environment;
@@ -34,8 +49,7 @@ export class Instance {
   readonly memory: GuestMemory;
   readonly metricIds: MetricIds;
   readonly contexts = new Map<number, Context>();
-  /** Collect garbage inside the allocator, if the module exports `__collect` (a test build does). */
-  torture = false;
+  #torture: Torture | undefined;
   /** Why this VM runs no more code; undefined while it is well. */
   failure: string | undefined;
   #exports: WebAssembly.Exports;
@@ -45,11 +59,7 @@ export class Instance {
   #nextContextId = 1;
   #nextHttpCall = 0;
 
-  constructor(
-    env: Environment,
-    module: WebAssembly.Module,
-    identity: { label: string; vmId: string; vmConfiguration: string; torture: boolean },
-  ) {
+  constructor(env: Environment, module: WebAssembly.Module, identity: Identity) {
     this.env = env;
     this.label = identity.label;
     this.vmId = identity.vmId;
@@ -65,7 +75,8 @@ export class Instance {
     this.contexts.set(0, vmContext);
     this.#run(vmContext, '_initialize', [], true);
     if (this.failure !== undefined) throw new Refusal(`_initialize: ${this.failure}`);
-    this.torture = identity.torture;
+    this.#torture = identity.torture;
+    if (identity.torture !== undefined && !this.has('__collect')) throw new TypeError('no __collect to torture with');
   }
 
   has(name: string): boolean {
@@ -109,6 +120,7 @@ export class Instance {
       this.#doAfterCall();
       return converted;
     } finally {
+      if (this.#torture === 'callbacks' && this.#frames.length === 0 && this.failure === undefined) this.#collect();
       leave();
     }
   }
@@ -155,22 +167,15 @@ export class Instance {
     const name = ALLOCATORS.find((candidate) => this.has(candidate));
     const vmContext = this.contexts.get(0);
     if (name === undefined || vmContext === undefined) return 0;
-    if (this.torture) this.#collect();
+    if (this.#torture === 'allocator') this.#collect();
     const pointer = this.#run(vmContext, name, [size], true) ?? 0;
     if (this.failure !== undefined) throw new WebAssembly.RuntimeError(this.failure);
     return pointer >>> 0;
   }
 
-  /** A full collection, then new objects over what it freed, so that a stale pointer reads other bytes. */
+  /** A full collection. A build for torture overwrites what it frees, so that a stale pointer reads other bytes. */
   #collect(): void {
-    if (!this.has('__collect')) return;
     this.invoke('__collect');
-    if (!this.has('__new')) return;
-    const memory = this.#exports.memory as WebAssembly.Memory;
-    for (const size of [16, 28, 44, 60, 76, 108, 140, 204, 268]) {
-      const pointer = (this.invoke('__new', size, 1) ?? 0) >>> 0;
-      new Uint8Array(memory.buffer, pointer, size).fill(0xa5);
-    }
   }
 
   #imports(functions: HostFunctions): Record<string, WebAssembly.ImportValue> {

@@ -3,7 +3,7 @@ import type { Environment } from './environment.ts';
 import { ImpossibleSequence } from './errors.ts';
 import type { HeaderList } from './header-map.ts';
 import { HttpStream, type StreamOptions } from './http-stream.ts';
-import { Instance } from './instance.ts';
+import { type Identity, Instance, type Torture } from './instance.ts';
 import type { Properties } from './properties.ts';
 import { RootContext } from './root-context.ts';
 import { TcpStream } from './tcp-stream.ts';
@@ -31,8 +31,8 @@ export interface VmOptions extends PluginOptions {
   readonly failurePolicy?: FailurePolicy;
   /** Least age of a VM that is replaced, the first one included. Default 1000. */
   readonly reloadBackoffMs?: number;
-  /** Collect garbage inside the allocator; needs a module built with `--exportRuntime`. */
-  readonly torture?: boolean;
+  /** See `Torture`; needs a module built with `--exportRuntime`. */
+  readonly torture?: boolean | Torture;
 }
 
 function configurationBytes(configuration: unknown): string {
@@ -45,7 +45,7 @@ function configurationBytes(configuration: unknown): string {
 export class Vm {
   readonly #env: Environment;
   #module: WebAssembly.Module;
-  readonly #identity: { label: string; vmId: string; vmConfiguration: string; torture: boolean };
+  readonly #identity: Identity;
   readonly #policy: FailurePolicy;
   readonly #backoffMs: number;
   #plugins: { rootId: string; configuration: string; name: string }[] = [];
@@ -61,7 +61,7 @@ export class Vm {
       label: options.label ?? `vm${number}`,
       vmId: options.vmId ?? 'causeway',
       vmConfiguration: binary(options.vmConfiguration ?? ''),
-      torture: options.torture ?? false,
+      torture: options.torture === true ? 'allocator' : options.torture || undefined,
     };
     this.#policy = options.failurePolicy ?? 'closed';
     this.#backoffMs = options.reloadBackoffMs ?? 1000;

@@ -13,16 +13,28 @@ import {
   slice,
 } from 'proxy-wasm-assemblyscript-sdk';
 
+let kept: usize = 0;
+
 function encoded(text: string): usize {
   return changetype<usize>(String.UTF8.encode(text));
+}
+
+function say(what: string, address: usize): void {
+  const intact = load<u8>(address) === 0x3a && load<u8>(address, 4) === 0x68;
+  logInfo(what + (intact ? ' intact' : ' overwritten'));
 }
 
 class Careless extends HttpStream {
   onRequestHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {
     const address = encoded(':path');
+    kept = encoded(':path');
     getHeader(MapType.RequestHeaders, slice(address, 5));
-    const intact = load<u8>(address) === 0x3a && load<u8>(address, 4) === 0x68;
-    logInfo(intact ? 'name intact' : 'name overwritten');
+    say('name', address);
+    return FilterHeadersStatus.Continue;
+  }
+
+  onResponseHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {
+    say('kept', kept);
     return FilterHeadersStatus.Continue;
   }
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { EmulatedHost, type HttpStream, Status, type Vm } from '../emulator/index.ts';
+import { EmulatedHost, type HttpStream, Status, type Torture, type Vm } from '../emulator/index.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 
 /** Every byte value that a header can carry. */
@@ -14,9 +14,9 @@ interface Seen {
   readonly metrics: unknown;
 }
 
-/** The same traffic through a plugin; `torture` collects garbage whenever the host wants memory. */
-async function traffic(plugin: string, torture: boolean): Promise<Seen> {
-  const module = await compilePlugin(`test/plugins/${plugin}.ts`, { exportRuntime: true });
+/** The same traffic through a plugin of one runtime. */
+async function traffic(plugin: string, runtime: 'minimal' | 'incremental', torture: Torture | false): Promise<Seen> {
+  const module = await compilePlugin(`test/plugins/${plugin}.ts`, { exportRuntime: true, runtime });
   const host = await EmulatedHost.load(module, { strict: false });
   host.foreign.explain('request.path == "/cel" && request.headers["x-lane"].startsWith("dev")', () => true);
   const vm = host.vm({ rootId: plugin, configuration: 'some configuration', torture });
@@ -55,23 +55,29 @@ function pass(stream: HttpStream, vm: Vm): void {
   stream.end();
 }
 
-describe('collecting garbage inside the allocator', () => {
-  test.each(['headers', 'phases', 'shared', 'http-call', 'ends', 'outside', 'bodies', 'hot', 'life', 'arena'])(
-    'changes nothing for %s',
-    async (plugin) => {
-      expect(await traffic(plugin, true)).toEqual(await traffic(plugin, false));
-    },
-  );
+const PLUGINS = ['headers', 'phases', 'shared', 'http-call', 'ends', 'outside', 'bodies', 'hot', 'life', 'arena'];
+
+describe('collecting garbage', () => {
+  test.each(PLUGINS)('inside the allocator changes nothing for %s', async (plugin) => {
+    expect(await traffic(plugin, 'incremental', 'allocator')).toEqual(await traffic(plugin, 'incremental', false));
+  });
+
+  test.each(PLUGINS)('after every callback changes nothing for %s as the release is built', async (plugin) => {
+    expect(await traffic(plugin, 'minimal', 'callbacks')).toEqual(await traffic(plugin, 'minimal', false));
+  });
 
   test('bites: a managed buffer held by its address alone is lost', async () => {
-    const module = await compilePlugin('test/plugins/careless.ts', { exportRuntime: true });
-    const said = async (torture: boolean): Promise<string[]> => {
+    const said = async (runtime: 'minimal' | 'incremental', torture: Torture | false): Promise<string[]> => {
+      const module = await compilePlugin('test/plugins/careless.ts', { exportRuntime: true, runtime });
       const host = await EmulatedHost.load(module);
-      host.vm({ rootId: 'careless', torture }).exchange();
+      const stream = host.vm({ rootId: 'careless', torture }).httpStream();
+      stream.requestHeaders();
+      stream.responseHeaders();
       return host.messages();
     };
-    expect(await said(false)).toEqual(['name intact']);
-    expect(await said(true)).toEqual(['name overwritten']);
+    expect(await said('incremental', false)).toEqual(['name intact', 'kept intact']);
+    expect(await said('incremental', 'allocator')).toEqual(['name overwritten', 'kept overwritten']);
+    expect(await said('minimal', 'callbacks')).toEqual(['name intact', 'kept overwritten']);
   });
 });
 
@@ -95,7 +101,7 @@ describe('a host call that fails', () => {
   const statuses = Object.values(Status).filter((status) => status !== Status.Ok);
 
   test.each(CALLS)('%s: whatever its status, nothing traps', async (call) => {
-    const module = await compilePlugin('test/plugins/hot.ts', { exportRuntime: true });
+    const module = await compilePlugin('test/plugins/hot.ts');
     for (const status of statuses) {
       const host = await EmulatedHost.load(module, { strict: false, record: false });
       const vm = host.vm({ rootId: 'hot' });

@@ -4,18 +4,26 @@ import { mkdir, rename, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import asc, { type Transform } from 'assemblyscript/asc';
 import { CountAllocations } from './count-allocations.ts';
+import { PoisonFreed } from './poison-freed.ts';
 
 const ROOT = resolve(import.meta.dirname, '../..');
 const CACHE = join(ROOT, 'build/test-plugins');
 
 export interface CompileOptions {
-  /** Export the allocator and the collector (`__new`, `__collect`): for torture. */
+  /** For torture: export the collector (`__collect`), and overwrite memory that is freed. */
   readonly exportRuntime?: boolean;
+  /**
+   * `minimal`, as the release is built, collects only where the SDK asks for it. `incremental`, asc's default, may collect
+   * at any allocation. Default: `incremental` with `exportRuntime`, else `minimal`.
+   */
+  readonly runtime?: 'minimal' | 'incremental';
   /** Count allocations in exported globals, see count-allocations.ts. */
   readonly countAllocations?: boolean;
   /** Further arguments of asc. */
   readonly flags?: readonly string[];
 }
+
+type TransformClass = typeof CountAllocations | typeof PoisonFreed;
 
 /** Every source that went into a module, with its hash. */
 type Manifest = Record<string, string>;
@@ -28,7 +36,7 @@ type Manifest = Record<string, string>;
 export async function compilePlugin(source: string, options: CompileOptions = {}): Promise<string> {
   const flags = [
     '--runtime',
-    'incremental',
+    options.runtime ?? (options.exportRuntime ? 'incremental' : 'minimal'),
     '--exportStart',
     '_initialize',
     '--maximumMemory',
@@ -40,14 +48,18 @@ export async function compilePlugin(source: string, options: CompileOptions = {}
     ...(options.exportRuntime ? ['--exportRuntime'] : []),
     ...(options.flags ?? []),
   ];
+  const transforms: TransformClass[] = [
+    ...(options.countAllocations ? [CountAllocations] : []),
+    ...(options.exportRuntime ? [PoisonFreed] : []),
+  ];
   const variant = createHash('sha256')
-    .update(JSON.stringify([flags, options.countAllocations]))
+    .update(JSON.stringify([flags, transforms.map(({ name }) => name)]))
     .update(asc.version)
     .digest('hex')
     .slice(0, 12);
   const name = relative(ROOT, resolve(ROOT, source)).replaceAll(/[^a-z0-9]+/gi, '-');
   const output = join(CACHE, `${name}-${variant}.wasm`);
-  if (!upToDate(output)) await compile(source, output, flags, options.countAllocations ?? false);
+  if (!upToDate(output)) await compile(source, output, flags, transforms);
   return output;
 }
 
@@ -62,7 +74,12 @@ function hashOf(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-async function compile(source: string, output: string, flags: readonly string[], counting: boolean): Promise<void> {
+async function compile(
+  source: string,
+  output: string,
+  flags: readonly string[],
+  transforms: readonly TransformClass[],
+): Promise<void> {
   await mkdir(CACHE, { recursive: true });
   const sources: Manifest = {};
   let binary: Uint8Array | undefined;
@@ -80,8 +97,8 @@ async function compile(source: string, output: string, flags: readonly string[],
       if (name.endsWith('.wasm') && contents instanceof Uint8Array) binary = contents;
     },
     listFiles: () => null,
-    // asc makes an object of the class, and sets what the class declares.
-    ...(counting ? { transforms: [CountAllocations as unknown as Transform] } : {}),
+    // asc makes an object of each class, and sets what the class declares.
+    transforms: transforms as unknown as Transform[],
   });
   if (error !== null || binary === undefined) throw new Error(`asc ${source}: ${error}\n${stderr}`);
   // Several test processes may compile the same plugin: a rename replaces a file as a whole. The manifest comes last.

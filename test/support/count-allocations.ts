@@ -5,8 +5,9 @@ export const GC_ALLOCATIONS = 'count_gc_allocations';
 export const HEAP_ALLOCATIONS = 'count_heap_allocations';
 
 const COUNTED: Readonly<Record<string, string>> = {
-  // Every managed object, string and array, also when it is made inside the standard library.
+  // Every managed object, string and array, also when it is made inside the standard library: by runtime.
   '~lib/rt/itcms/__new': GC_ALLOCATIONS,
+  '~lib/rt/tcms/__new': GC_ALLOCATIONS,
   // Every block of memory, managed or not.
   '~lib/rt/tlsf/__alloc': HEAP_ALLOCATIONS,
 };
@@ -20,11 +21,12 @@ export class CountAllocations {
 
   afterCompile(module: binaryen.Module): void {
     const { i32 } = this.binaryen;
-    for (const [name, counter] of Object.entries(COUNTED)) {
-      const found = module.getFunction(name);
+    for (const counter of new Set(Object.values(COUNTED))) {
       module.addGlobal(counter, i32, true, module.i32.const(0));
       module.addGlobalExport(counter, counter);
-      // A module that never allocates has no allocator.
+    }
+    for (const [name, counter] of Object.entries(COUNTED)) {
+      const found = module.getFunction(name);
       if (found === 0) continue;
       const info = this.binaryen.getFunctionInfo(found);
       const counted = module.block(
