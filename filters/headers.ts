@@ -5,7 +5,9 @@
 
 /** The tag: the lane's name, as a Kubernetes label value. The one header that an application may set itself. */
 export const TAG: string = 'x-asm-traffic-lane';
-/** Chain of lanes for the load balancer, base64 of a protobuf list; `header_to_metadata` consumes it in the same proxy. */
+/** Lane that a chain of it and the baseline asks the load balancer for; `header_to_metadata` consumes it in the same proxy. */
+export const LANE: string = 'x-causeway-lane';
+/** Any other chain of lanes for the load balancer, base64 of a protobuf list; `header_to_metadata` consumes it in the same proxy. */
 export const FALLBACK_LIST: string = 'x-causeway-fallback-list';
 /** `1`: only the wanted lane may answer; chooses the route without a baseline behind it, in the same proxy. */
 export const STRICT: string = 'x-causeway-strict';

@@ -1,4 +1,14 @@
-import { FALLBACK_LIST, IDEMPOTENT, REDIRECT, REDIRECTED, SERVED_LANE, STRICT, TAG, WANTED_LANE } from './headers.ts';
+import {
+  FALLBACK_LIST,
+  IDEMPOTENT,
+  LANE,
+  REDIRECT,
+  REDIRECTED,
+  SERVED_LANE,
+  STRICT,
+  TAG,
+  WANTED_LANE,
+} from './headers.ts';
 
 /**
  * The one table of internal headers: who sets each, who believes it, and where it is taken off. From it come the stock
@@ -37,6 +47,7 @@ export const INTERNAL_HEADERS: readonly InternalHeader[] = [
     fromMesh: false,
     toOutside: true,
   },
+  { name: LANE, on: 'request', setBy: 'lane-fallback', readBy: 'header_to_metadata', ...LOCAL },
   { name: FALLBACK_LIST, on: 'request', setBy: 'lane-fallback', readBy: 'header_to_metadata', ...LOCAL },
   { name: STRICT, on: 'request', setBy: 'lane-fallback', readBy: 'the route', ...LOCAL },
   { name: IDEMPOTENT, on: 'request', setBy: 'lane-fallback', readBy: 'the route', ...LOCAL },

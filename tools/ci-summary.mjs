@@ -19,9 +19,9 @@ if (vitest !== null) {
 
 const specs = read('build/reports/specs.txt');
 if (specs !== null) {
-  const [, ok, bad] = /\[Tests\]: *(\d+) pass, *(\d+) fail/.exec(plain(specs)) ?? [null, 0, 1];
-  passed += Number(ok);
-  failed += Number(bad);
+  const [, good, all] = /\[Tests\]: *(\d+) *\/ *(\d+)/.exec(plain(specs)) ?? [null, 0, 1];
+  passed += Number(good);
+  failed += Number(all) - Number(good);
 }
 
 if (failed === 0 && (failedStep || vitest === null || specs === null)) failed = 1;

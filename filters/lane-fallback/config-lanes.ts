@@ -88,7 +88,7 @@ export class LaneSet {
   }
 
   private prepared(chain: Chain): Chain {
-    chain.prepare(this.stages);
+    chain.prepare(this.stages, this.baseline);
     return chain;
   }
 

@@ -17,7 +17,7 @@ import {
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { authority, sticky, tag, useTagHeader } from '../exchange';
-import { FALLBACK_LIST, REDIRECT, REDIRECTED, STRICT } from '../headers';
+import { FALLBACK_LIST, LANE, REDIRECT, REDIRECTED, STRICT } from '../headers';
 import { dropExpressions } from '../lane-tagging/matcher.host';
 import { MatchPlan } from '../lane-tagging/matcher.policy';
 import { FilterPlugin } from '../plugin';
@@ -27,6 +27,7 @@ import { UNKNOWN } from './name-table';
 import { NO_RULE, RequestView } from './policy';
 import { compilePlan, REQUEST } from './rule-matches';
 
+const LANE_NAME = ascii(LANE);
 const LIST = ascii(FALLBACK_LIST);
 const STRICT_TOKEN = ascii(STRICT);
 const REDIRECT_TOKEN = ascii(REDIRECT);
@@ -130,7 +131,8 @@ class FallbackStream extends HttpStream {
     this.rules.begin();
     policy.decide(asked, this.service, this.rules);
     this.wanted = policy.wanted;
-    if (present(policy.list)) setHeader(MapType.RequestHeaders, LIST, policy.list);
+    if (present(policy.lane)) setHeader(MapType.RequestHeaders, LANE_NAME, policy.lane);
+    else if (present(policy.list)) setHeader(MapType.RequestHeaders, LIST, policy.list);
     if (policy.strict) setHeader(MapType.RequestHeaders, STRICT_TOKEN, ONE);
     if (policy.badTag) this.counters.countBadTag();
     if (policy.rule !== NO_RULE) this.counters.countSteered(policy.rule);

@@ -103,7 +103,9 @@ export class ServicePolicy {
 
 @final
 export class LanePolicy {
-  /** List for the load balancer; `NONE`: the route's default will do. Valid until the next decision. */
+  /** Lane for the load balancer, before the route's default; `NONE`: see `list`. Valid until the next decision. */
+  lane: Slice = NONE;
+  /** List for the load balancer; `NONE` without a `lane`: the route's default will do. Valid until the next decision. */
   list: Slice = NONE;
   /** Only the chain may serve. */
   strict: bool = false;
@@ -147,8 +149,9 @@ export class LanePolicy {
     const chain = this.chainFor(tag, service, request);
     this.strict = chain.closed;
     const shard = service === UNKNOWN ? NONE : unchecked(this.services[service]).shard;
-    const written = present(shard) || chain === this.scratch;
-    this.list = written ? encodeChain(chain, this.stages, shard) : chain.list;
+    const sharded = present(shard);
+    this.lane = sharded ? NONE : chain.lane;
+    this.list = sharded ? encodeChain(chain, this.stages, shard) : chain.list;
   }
 
   private chainFor(tag: Slice, service: i32, request: RequestView): Chain {
@@ -163,6 +166,7 @@ export class LanePolicy {
     }
     if (this.wanted === UNKNOWN) {
       unchecked((this.scratchLanes[0] = tag));
+      this.scratch.lane = tag;
       return this.scratch;
     }
     if (service !== UNKNOWN) {

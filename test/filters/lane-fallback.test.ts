@@ -6,6 +6,7 @@ import { compilePlugin } from '../support/compile-plugin.ts';
 
 const TAG = 'x-asm-traffic-lane';
 const LIST = 'x-causeway-fallback-list';
+const LANE = 'x-causeway-lane';
 const STRICT = 'x-causeway-strict';
 const COUNTER = 'causeway_lane_fallback_';
 
@@ -30,8 +31,12 @@ const SERVICES = [
 class Side {
   readonly host: EmulatedHost;
   readonly vm: Vm;
+  readonly stages: number;
+  readonly baseline: string;
 
   constructor(section: Record<string, unknown>) {
+    this.stages = Number(section.stages ?? 1);
+    this.baseline = String(section.baseline ?? 'base');
     this.host = new EmulatedHost(module);
     const configuration = { direction: 'outbound', lanes: LANES, services: SERVICES, ...section };
     this.vm = this.host.vm({ rootId: 'lane-fallback', configuration });
@@ -44,9 +49,22 @@ class Side {
     return this.vm.exchange({ requestHeaders, properties });
   }
 
-  /** What is asked of the load balancer; undefined: nothing, so the route's default holds. */
+  /**
+   * What is asked of the load balancer; undefined: nothing, so the route's default holds. A lane by its name means
+   * the route's own list: that lane, then the baseline at every stage, or nothing on the strict route.
+   */
   list(headers: Record<string, string>): Record<string, string>[] | undefined {
-    const value = this.exchange(headers).requestHeaderMap.get(LIST);
+    const sent = this.exchange(headers).requestHeaderMap;
+    const lane = sent.get(LANE);
+    const value = sent.get(LIST);
+    expect(lane === undefined || value === undefined, 'never both').toBe(true);
+    if (lane !== undefined) {
+      if (sent.get(STRICT) !== undefined) return [{ lane }];
+      const stages = Array.from({ length: this.stages }, (_, i) => ({
+        [i === 0 ? 'lane' : `lane${i + 1}`]: this.baseline,
+      }));
+      return [{ lane }, ...stages];
+    }
     if (value === undefined) return undefined;
     const list = decodeList(value);
     expect(value, 'the same bytes as an independent encoder').toBe(encodeList(list));

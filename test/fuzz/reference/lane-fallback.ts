@@ -91,8 +91,14 @@ export class FallbackRequest {
     const shard = this.#shard(service?.shards ?? 0);
     if (chain === undefined && shard !== undefined) chain = { lanes: [this.#baseline], closed: false };
     if (chain !== undefined) {
-      const list = labelSets(chain, this.#config.stages ?? 1, shard);
-      headers.set('x-causeway-fallback-list', Buffer.from(encodeList(list), 'latin1').toString('base64'));
+      const stages = this.#config.stages ?? 1;
+      const plain = chain.closed ? chain.lanes.length === 1 && stages === 1 : chain.lanes.length === 2;
+      if (plain && shard === undefined && chain.instance === undefined) {
+        headers.set('x-causeway-lane', chain.lanes[0] ?? '');
+      } else {
+        const list = labelSets(chain, stages, shard);
+        headers.set('x-causeway-fallback-list', Buffer.from(encodeList(list), 'latin1').toString('base64'));
+      }
       if (chain.closed) headers.set('x-causeway-strict', '1');
     }
     const edges = this.#config.edges ?? 'tagged';

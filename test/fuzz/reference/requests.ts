@@ -38,7 +38,13 @@ const COOKIES = [
 ];
 const ADDRESSES = ['10.1.2.3:41000', '10.1.200.1:1', '[::1]:5', '[2001:db8::7]:443', '192.0.2.1:80', '10.2.0.1', ''];
 const IDENTITIES = ['spiffe://mesh/ns/x/sa/front', 'spiffe://mesh/ns/y/sa/tester', 'spiffe://other', ''];
-const INTERNAL = ['x-causeway-fallback-list', 'x-causeway-strict', 'x-causeway-redirect', 'x-causeway-redirected'];
+const INTERNAL = [
+  'x-causeway-lane',
+  'x-causeway-fallback-list',
+  'x-causeway-strict',
+  'x-causeway-redirect',
+  'x-causeway-redirected',
+];
 const LONGEST = 60_000;
 
 /** What requests of one run have in common: ids that come back, so that look-ups hit. */
