@@ -1,0 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { parse, stringify } from 'yaml';
+import type { RenderTarget } from './mesh.ts';
+import { renderMesh } from './render.ts';
+import { resolveMesh } from './resolve.ts';
+import { type CausewayConfig, CausewaySchema } from './schema.ts';
+
+/**
+ * Files that the sources decide and that are committed, to be read without running anything: the schema of `causeway.yaml`
+ * for editors, and what Bookinfo renders to, as YAML, for people. A test holds them current; running this file writes them.
+ */
+
+/** Paths below the repository's root. */
+export const SCHEMA_PATH = 'envoy-configs/schemas/causeway.schema.json';
+const BOOKINFO = 'envoy-configs/bookinfo';
+
+/** A gateway and a sidecar that both receives and calls show everything; the others differ in names only. */
+const SHOWN = ['gateway', 'reviews-base-1'];
+
+/** As in a container: paths that no machine's layout shows in. */
+const TARGET: RenderTarget = {
+  wasmPath: '/etc/causeway/causeway.wasm',
+  nodeDir: (id) => `/etc/causeway/nodes/${id}`,
+  adminSocket: (id) => `/run/causeway/${id}.sock`,
+  accessLog: (id) => `/var/log/causeway/${id}.access.log`,
+};
+
+/** Every such file with the text it should have. `root` is the repository's. */
+export function published(root: string): { path: string; text: string }[] {
+  const config = parse(readFileSync(`${root}/${BOOKINFO}/causeway.yaml`, 'utf8')) as CausewayConfig;
+  const nodes = renderMesh(resolveMesh(config), TARGET).filter(({ id }) => SHOWN.includes(id));
+  return [
+    { path: SCHEMA_PATH, text: `${JSON.stringify(CausewaySchema, null, 2)}\n` },
+    ...nodes.flatMap((node) =>
+      Object.entries(node.files).map(([path, text]) => ({
+        path: `${BOOKINFO}/rendered/${node.id}/${path.replace(/json$/, 'yaml')}`,
+        text: stringify(JSON.parse(text), { aliasDuplicateObjects: false }),
+      })),
+    ),
+  ];
+}
