@@ -59,13 +59,21 @@ export function isEmpty(changes: Changes): boolean {
 }
 
 /**
- * Nodes that create tags hear of a new lane last, when everybody else can serve it, and of a lane's end first, when everybody
- * else still can.
+ * Updates in groups, one group after the other. Nodes that create tags hear of a new lane last, when everybody else can
+ * serve it, and of a lane's end first, when everybody else still can. Where neither changes there is one group.
  */
-export function inOrder(updates: readonly NodeUpdate[], before: Mesh, after: Mesh): NodeUpdate[] {
-  const rank = ({ plan }: NodeUpdate) => (plan.node.kind === 'gateway' ? 1 : 0);
-  const sign = shrinks(before, after) ? -1 : 1;
-  return [...updates].sort((a, b) => sign * (rank(a) - rank(b)));
+export function inOrder(updates: readonly NodeUpdate[], before: Mesh, after: Mesh): NodeUpdate[][] {
+  if (laneStory(before) === laneStory(after)) return updates.length === 0 ? [] : [[...updates]];
+  const gateways = updates.filter(({ plan }) => plan.node.kind === 'gateway');
+  const sidecars = updates.filter(({ plan }) => plan.node.kind !== 'gateway');
+  const groups = shrinks(before, after) ? [gateways, sidecars] : [sidecars, gateways];
+  return groups.filter((group) => group.length > 0);
+}
+
+/** Everything of a mesh that decides which lanes are asked for and which can serve. */
+function laneStory(mesh: Mesh): string {
+  const instances = mesh.services.flatMap((service) => service.instances.map(({ id }) => id));
+  return JSON.stringify([mesh.lanes, mesh.rules, mesh.filters, instances]);
 }
 
 /** Some lane or rule is there no more, or rules lead elsewhere. */

@@ -199,21 +199,22 @@ export class Deployment {
   }
 
   private async pushAll(
-    updates: readonly NodeUpdate[],
+    groups: readonly (readonly NodeUpdate[])[],
     added: readonly NodePlan[],
     undo: (() => Promise<unknown>)[],
     progress: Progress,
     signal: AbortSignal | undefined,
   ): Promise<void> {
+    const total = groups.flat().length;
     let done = 0;
-    for (const group of byKind(updates)) {
+    for (const group of groups) {
       signal?.throwIfAborted();
       for (const update of group) undo.push(() => this.takeBack(update));
       const results = await Promise.allSettled(
         group.map(async (update) => {
           await this.push(update);
           await this.options.driver.start(update.plan);
-          progress(`${++done}/${updates.length} Envoys report the new configuration (${update.plan.node.id})`);
+          progress(`${++done}/${total} Envoys report the new configuration (${update.plan.node.id})`);
         }),
       );
       const failed = results.find((result) => result.status === 'rejected');
@@ -298,15 +299,4 @@ export class Deployment {
   private plansOf(mesh: Mesh): readonly NodePlan[] {
     return planOf(mesh, renderMesh(mesh, this.options.state.target(this.options.wasmPath)));
   }
-}
-
-/** Runs of updates of one kind: they are pushed at once, the runs one after the other. */
-function byKind(updates: readonly NodeUpdate[]): NodeUpdate[][] {
-  const groups: NodeUpdate[][] = [];
-  for (const update of updates) {
-    const last = groups.at(-1);
-    if (last?.[0]?.plan.node.kind === update.plan.node.kind) last.push(update);
-    else groups.push([update]);
-  }
-  return groups;
 }
