@@ -58,7 +58,7 @@ describe('baggage mode', () => {
     expect(hostCalls(sidecar.arrive({ [TAG]: 'dev1' }))).toEqual([...reads, 'replace_header_map_value']);
     expect(hostCalls(sidecar.arrive({ baggage: 'lane=dev1' }))).toEqual([...reads, 'remove_header_map_value']);
     const stream = sidecar.exchange({ baggage: 'lane=dev1' });
-    expect(hostCalls(stream)).toEqual([...reads, 'replace_header_map_value']);
+    expect(hostCalls(stream)).toEqual([...reads, 'add_header_map_value']);
   });
 });
 
@@ -173,5 +173,14 @@ describe('bad input', () => {
       expect(refused.configured, JSON.stringify(options)).toBe(false);
       expect(sidecar.host.messages(LogLevel.Critical).join()).toContain(`trace-propagation.${path}: found `);
     }
+  });
+
+  it('is what the README says it is, row by row', async () => {
+    const readme = await readFile(new URL('../../filters/trace-propagation/README.md', import.meta.url), 'utf8');
+    const own = await readFile(import.meta.filename, 'utf8');
+    const table = readme.split('## Bad input')[1]?.split('##')[0] ?? '';
+    const rows = [...table.matchAll(/^\| (.+?) \|/gm)].map((row) => row[1] ?? '').slice(2);
+    expect(rows.length).toBeGreaterThan(8);
+    expect(rows.filter((row) => !own.includes(`  it('${row}',`))).toEqual([]);
   });
 });

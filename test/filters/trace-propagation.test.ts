@@ -197,15 +197,17 @@ describe('host calls', () => {
     expect(hostCalls(stream, 'proxy_on_log')).toEqual([]);
   });
 
-  it('are 6 for the first hit outbound, 5 for later ones, 4 for a miss, 1 with a tag', () => {
+  it('are 6 for the first hit outbound, 5 for later ones, 4 or 5 for a miss, 1 with a tag', () => {
     sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
     const lookUp = [...reads, 'get_current_time_nanoseconds', 'get_shared_data'];
     const exchange = (headers: Headers): string[] => hostCalls(sidecar.exchange(headers));
-    expect(exchange({ [ID]: 'a' })).toEqual([...lookUp, 'set_shared_data', 'replace_header_map_value']);
-    expect(exchange({ [ID]: 'a' })).toEqual([...lookUp, 'replace_header_map_value']);
+    expect(exchange({ [ID]: 'a' })).toEqual([...lookUp, 'set_shared_data', 'add_header_map_value']);
+    expect(exchange({ [ID]: 'a' })).toEqual([...lookUp, 'add_header_map_value']);
     expect(exchange({ [TAG]: 'dev1', [ID]: 'a' })).toEqual(['get_property']);
     use({ leakSample: 0 });
     expect(exchange({ [ID]: 'b' })).toEqual(lookUp);
+    use({ leakSample: 1 });
+    expect(exchange({ [ID]: 'b' })).toEqual([...lookUp, 'get_shared_data']);
   });
 
   it('are tried four times, then the request goes on without', () => {
