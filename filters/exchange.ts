@@ -3,6 +3,7 @@
  * the fused suite ask for it. Slices are valid until the callback ends; a new callback starts with nothing known.
  */
 import {
+  addHeader,
   ascii,
   callbackSequence,
   equal,
@@ -38,12 +39,14 @@ let tagProperty: Slice = headerProperty(TAG);
 const sourceNames = new StaticArray<u64>(MAX_TRACE_SOURCES);
 const sourceFormats = new StaticArray<i32>(MAX_TRACE_SOURCES);
 let sourceCount: i32 = 0;
-useTraceSources();
-addTraceSource(ascii('x-request-id'), TraceFormat.Plain);
+const REQUEST_ID = ascii('x-request-id');
+useRequestId();
 
 let sequence: u32 = 0;
 let known: u32 = 0;
 let tagValue: Slice = NONE;
+/** No tag header at all, not even an empty one. Holds while the tag is known. */
+let tagAbsent: bool = false;
 let authorityValue: Slice = NONE;
 let pathValue: Slice = NONE;
 let methodValue: Slice = NONE;
@@ -63,6 +66,12 @@ function headerProperty(name: string): Slice {
 /** Starts a new list of trace-id sources, filled by `addTraceSource` in order of preference. One list per VM. */
 export function useTraceSources(): void {
   sourceCount = 0;
+}
+
+/** Only `x-request-id`: what holds unless a filter says otherwise. To be called where a configuration begins. */
+export function useRequestId(): void {
+  useTraceSources();
+  addTraceSource(REQUEST_ID, TraceFormat.Plain);
 }
 
 /** `name` is permanent; a source past `MAX_TRACE_SOURCES` is dropped. */
@@ -91,6 +100,7 @@ function recall(bit: u32): bool {
 export function tag(): Slice {
   if (!recall(KNOWS_TAG)) {
     tagValue = getProperty(tagProperty);
+    tagAbsent = !present(tagValue);
     if (lenOf(tagValue) === 0) tagValue = NONE;
   }
   return tagValue;
@@ -98,15 +108,18 @@ export function tag(): Slice {
 
 /** Sets the tag header. `value` must live until the callback ends. */
 export function setTag(value: Slice): void {
-  recall(KNOWS_TAG);
-  setHeader(MapType.RequestHeaders, tagHeader, value);
+  // Adding costs Envoy half of what replacing does; beside an empty value it would make two.
+  if (recall(KNOWS_TAG) && tagAbsent) addHeader(MapType.RequestHeaders, tagHeader, value);
+  else setHeader(MapType.RequestHeaders, tagHeader, value);
   tagValue = value;
+  tagAbsent = false;
 }
 
 export function removeTag(): void {
   if (recall(KNOWS_TAG) && !present(tagValue)) return;
   removeHeader(MapType.RequestHeaders, tagHeader);
   tagValue = NONE;
+  tagAbsent = true;
 }
 
 export function authority(): Slice {

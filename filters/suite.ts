@@ -18,6 +18,6 @@ register('trace-propagation', () => new TracePropagationPlugin());
 register('lane-fallback', () => new LaneFallbackPlugin());
 
 export * from 'proxy-wasm-assemblyscript-sdk/exports/core';
-export * from 'proxy-wasm-assemblyscript-sdk/exports/http-headers';
+export * from 'proxy-wasm-assemblyscript-sdk/exports/http-request-headers';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/log';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/timer';

@@ -327,7 +327,7 @@ describe('host calls of a request', () => {
   it('are one for the tag and one for each input that a rule needs', () => {
     start({ rules: [DEV2] });
     expect(hostCalls([])).toEqual([readTag, read('end-user')]);
-    expect(hostCalls([['end-user', 'dev2']])).toEqual([readTag, read('end-user'), 'replace_header_map_value dev2']);
+    expect(hostCalls([['end-user', 'dev2']])).toEqual([readTag, read('end-user'), 'add_header_map_value dev2']);
   });
 
   it('do not grow with rules about one input', () => {

@@ -1,26 +1,3 @@
-import { FilterHeadersStatus } from '../abi/types';
-import { enter, leave } from '../callback';
-import { HttpStream } from '../context';
-import { streamOf } from '../registry';
-
-export function proxy_on_request_headers(id: u32, count: u32, endOfStream: u32): i32 {
-  enter();
-  const stream = streamOf(id);
-  const status =
-    stream !== null
-      ? changetype<HttpStream>(stream).onRequestHeaders(count, endOfStream !== 0)
-      : FilterHeadersStatus.Continue;
-  leave();
-  return status;
-}
-
-export function proxy_on_response_headers(id: u32, count: u32, endOfStream: u32): i32 {
-  enter();
-  const stream = streamOf(id);
-  const status =
-    stream !== null
-      ? changetype<HttpStream>(stream).onResponseHeaders(count, endOfStream !== 0)
-      : FilterHeadersStatus.Continue;
-  leave();
-  return status;
-}
+/** Both header callbacks; a module that needs one of them exports its file alone. */
+export * from './http-request-headers';
+export * from './http-response-headers';
