@@ -75,7 +75,7 @@ describe('parseJson', () => {
     expect<string>(show('"\\u00g0"')).toBe('byte 5: found "g", expected four hexadecimal digits');
     expect<string>(show('"\\x"')).toBe('byte 2: found "x", expected one of " \\ / b f n r t u');
     expect<string>(show('"ab')).toBe('byte 3: found the end, expected """');
-    expect<string>(show('"\n"')).toBe('byte 1: found byte 0xa, expected a character, control characters escaped');
+    expect<string>(show('"\n"')).toBe('byte 1: found byte 10, expected a character, control characters escaped');
   });
 
   it('names the byte of the first error', () => {

@@ -100,9 +100,23 @@ function range(schema: Json, lowKey: string, highKey: string, before: string, af
   return before + words + after;
 }
 
-/** Whole numbers without the ".0" that doubles print. */
+/** Up to six decimals. The language's own conversion of doubles is a few kilobytes of code. */
 function shortNumber(value: f64): string {
-  return Math.abs(value) < 1e15 && Math.floor(value) === value ? (value as i64).toString() : value.toString();
+  const magnitude = Math.abs(value);
+  if (!(magnitude < 1e12)) return value < 0 ? 'less than -1000000000000' : 'more than 1000000000000';
+  let whole = Math.floor(magnitude);
+  let millionths = Math.round((magnitude - whole) * 1e6) as i32;
+  if (millionths === 1000000) {
+    whole += 1;
+    millionths = 0;
+  }
+  let text = (value < 0 ? '-' : '') + (whole as i64).toString();
+  if (millionths !== 0) {
+    let decimals = millionths.toString().padStart(6, '0');
+    while (decimals.endsWith('0')) decimals = decimals.slice(0, decimals.length - 1);
+    text += `.${decimals}`;
+  }
+  return text;
 }
 
 /** A found string in quotes, cut where it is long; control characters, which could forge a log line, as "?". */

@@ -47,7 +47,7 @@ export class JsonParser {
     if (this.at >= this.length) return 'the end';
     const byte = this.peek();
     if (byte > 0x20 && byte < 0x7f) return `"${String.fromCharCode(byte)}"`;
-    return `byte 0x${(byte as u32).toString(16)}`;
+    return `byte ${byte}`;
   }
 
   /** The byte at the position; 0 at the end (and for a NUL, which is valid nowhere). */
