@@ -1,17 +1,24 @@
-import Type from 'typebox';
+import Type, { type TSchema } from 'typebox';
 import { TracePropagationSchema } from '../filters/trace-propagation/schema.ts';
 
 /** Small schemas that several parts of `causeway.yaml` use. */
 
+export const LANE_PATTERN = '^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$';
+export const NAME_PATTERN = '^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$';
+
 /** A DNS label of at most 40 bytes, so that `<service>-<lane>-<n>` stays usable as a file and host name. */
-export const Name = (description: string) =>
-  Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$', description });
+export const Name = (description: string) => Type.String({ pattern: NAME_PATTERN, description });
 
 /** A Kubernetes label value: what a tag may be. */
 export const laneSchema = Type.String({
-  pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$',
+  pattern: LANE_PATTERN,
   description: 'Name of a lane.',
 });
+
+/** A mapping whose keys all match a pattern. A `Type.Record` alone would let every other key pass, unchecked. */
+export function named<T extends TSchema>(pattern: string, value: T, options: object) {
+  return Type.Record(Type.String({ pattern }), value, { additionalProperties: false, ...options });
+}
 
 export const Port = Type.Integer({ minimum: 1, maximum: 65535 });
 

@@ -1,5 +1,5 @@
 import Type from 'typebox';
-import { Duration, Port } from './schema-parts.ts';
+import { Duration, LANE_PATTERN, named, Port } from './schema-parts.ts';
 
 /** One entry of `services` in `causeway.yaml`. */
 
@@ -43,7 +43,7 @@ export const InstancesSchema = Type.Object(
     version: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,63}$', description: 'Default v1.' })),
     weight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 1.' })),
     env: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]{0,63}$' }), Type.String({ maxLength: 4096 }), {
+      named('^[A-Za-z_][A-Za-z0-9_]{0,63}$', Type.String({ maxLength: 4096 }), {
         description: "Added to the application's environment.",
       }),
     ),
@@ -91,14 +91,10 @@ export const ServiceSchema = Type.Object(
         description: "compose: image. Default: the services' image built there.",
       }),
     ),
-    instances: Type.Record(
-      Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$' }),
-      InstancesSchema,
-      {
-        minProperties: 1,
-        description: 'By lane.',
-      },
-    ),
+    instances: named(LANE_PATTERN, InstancesSchema, {
+      minProperties: 1,
+      description: 'By lane.',
+    }),
   },
   { additionalProperties: false },
 );

@@ -1,6 +1,17 @@
 import Type, { type Static } from 'typebox';
 import { definitions } from '../filters/lane-tagging/matcher.schema.ts';
-import { Duration, laneSchema, Match, Name, Percent, Port, TraceSection } from './schema-parts.ts';
+import {
+  Duration,
+  LANE_PATTERN,
+  laneSchema,
+  Match,
+  NAME_PATTERN,
+  Name,
+  named,
+  Percent,
+  Port,
+  TraceSection,
+} from './schema-parts.ts';
 import { ServiceSchema } from './schema-service.ts';
 import { FaultSchema, RedirectSchema, SteeringSchema } from './schema-traffic.ts';
 
@@ -158,12 +169,12 @@ export const CausewaySchema = Type.Object(
     ),
     drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),
     gateways: Type.Array(GatewaySchema, { minItems: 1, maxItems: 16 }),
-    services: Type.Record(Type.String({ pattern: '^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$' }), ServiceSchema, {
+    services: named(NAME_PATTERN, ServiceSchema, {
       minProperties: 1,
       maxProperties: 200,
     }),
     lanes: Type.Optional(
-      Type.Record(Type.String({ pattern: '^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$' }), LaneSchema, {
+      named(LANE_PATTERN, LaneSchema, {
         maxProperties: 1000,
       }),
     ),
