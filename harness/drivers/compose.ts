@@ -124,7 +124,8 @@ export class ComposeDriver implements Driver {
 
   async down(): Promise<void> {
     if (existsSync(this.file)) await this.compose('down', '--timeout', '3', '--volumes', '--remove-orphans');
-    await rm(this.options.state.run, { recursive: true, force: true });
+    for (const { node } of this.plans.values()) await rm(node.adminSocket, { force: true });
+    await this.options.state.tidy();
   }
 
   private get file(): string {

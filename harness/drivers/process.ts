@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
@@ -138,7 +138,7 @@ export class ProcessDriver implements Driver {
     const gateways = ids.filter((id) => this.rank(id) === 0);
     await Promise.all(gateways.map((id) => this.stop(id)));
     await Promise.all(ids.filter((id) => !gateways.includes(id)).map((id) => this.stop(id)));
-    await rm(this.options.state.run, { recursive: true, force: true });
+    await this.options.state.tidy();
   }
 
   /** The Envoy of a node that runs, for its admin interface. */

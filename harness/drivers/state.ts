@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { RenderedNode, RenderTarget } from '../../envoy-configs/mesh.ts';
@@ -57,6 +57,11 @@ export class StateFolder {
     await mkdir(join(this.root, 'logs'), { recursive: true });
     await mkdir(join(this.root, 'pids'), { recursive: true });
     await mkdir(this.run, { recursive: true, mode: 0o700 });
+  }
+
+  /** Removes the sockets' folder when nothing is in it any more: a supervisor may still listen there. */
+  async tidy(): Promise<void> {
+    await rmdir(this.run).catch(() => undefined);
   }
 
   /** Remembers a process so that a later run can end it; `mark` is a word of its command line that proves identity. */

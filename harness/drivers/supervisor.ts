@@ -10,9 +10,9 @@ import type { StateFolder } from './state.ts';
 
 /**
  * Holds a driver's processes when the command that started them has ended: Envoy ends with the thread that spawned it.
- * Ends after `down`, or by SIGTERM, SIGINT or SIGHUP, and takes every process with it.
+ * Ends after `down`, by SIGTERM, SIGINT or SIGHUP, or by the given signal, and takes every process with it.
  */
-export async function supervise(driver: Driver, state: StateFolder): Promise<void> {
+export async function supervise(driver: Driver, state: StateFolder, signal?: AbortSignal): Promise<void> {
   await state.create();
   rmSync(state.supervisorSocket, { force: true });
   let ended: () => void = () => {};
@@ -40,12 +40,17 @@ export async function supervise(driver: Driver, state: StateFolder): Promise<voi
     server.once('error', reject);
     server.listen(state.supervisorSocket, resolve);
   });
-  for (const name of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(name, () => ended());
+  const names = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
+  const end = () => ended();
+  for (const name of names) process.on(name, end);
+  signal?.addEventListener('abort', end);
   await state.remember('supervisor', process.pid, 'supervise');
   await over;
   await driver.down();
+  for (const name of names) process.off(name, end);
   server.close();
   rmSync(state.supervisorSocket, { force: true });
+  await state.tidy();
   state.forget('supervisor');
 }
 

@@ -1,0 +1,93 @@
+import { driveOpen } from '../../drive/drive.ts';
+import { found, notYet, waitUntil } from '../../process/wait.ts';
+import type { Scene } from '../scene.ts';
+import { hopOf } from '../stage.ts';
+import { wholeTree } from './judges.ts';
+
+/** Milliseconds that may pass from the first command to the first answer out of the lane. */
+export const FIRST_ANSWER_MS = 3_000;
+
+const RATE = 60;
+
+/** What a person types, in this order. The first two edit the file only; the last applies all of it. */
+export const COMMANDS: readonly (readonly string[])[] = [
+  ['lane', 'create', 'dev2', '--no-apply'],
+  ['lane', 'add-service', 'dev2', 'reviews', '--version', 'v3', '--no-apply'],
+  ['lane', 'rule', 'dev2', '--name', 'dev2-user', '--entrance', 'productpage', '--header', 'end-user=dev2'],
+];
+
+/** Further ways into the lane, for the scenes that come later. */
+export const FURTHER_RULES: readonly (readonly string[])[] = [
+  [
+    'lane',
+    'rule',
+    'dev2',
+    '--no-apply',
+    '--name',
+    'dev2-preview',
+    '--entrance',
+    'productpage',
+    '--query',
+    'preview=dev2',
+  ],
+  ['lane', 'rule', 'dev2', '--no-apply', '--name', 'dev2-cookie', '--entrance', 'productpage', '--cookie', 'lane=dev2'],
+  [
+    'lane',
+    'rule',
+    'dev2',
+    '--name',
+    'dev2-signed-in',
+    '--entrance',
+    'reviews',
+    '--at',
+    'sidecar',
+    '--header',
+    'end-user=dev2',
+  ],
+];
+
+export const create: Scene = {
+  number: 0,
+  title: 'A lane made while traffic runs',
+  shows:
+    'Three commands make lane dev2: the lane, its reviews v3, and the rule that leads the user dev2 there. Everybody else’s requests go on meanwhile.',
+  needs: ['lane-tagging', 'trace-propagation', 'lane-fallback'],
+  heavy: true,
+  async play(stage, record) {
+    const stop = new AbortController();
+    const traffic = driveOpen({
+      target: stage.url,
+      rate: RATE,
+      durationMs: 60_000,
+      signal: stop.signal,
+      next: () => ({ method: 'GET', path: '/productpage', headers: { accept: 'application/json' }, kind: 'baseline' }),
+      judge: wholeTree,
+    });
+    const start = performance.now();
+    let elapsed = 0;
+    try {
+      const answered = (async () => {
+        await waitUntil(
+          'an answer out of lane dev2',
+          async () => {
+            const { text } = await stage.ask({ path: '/productpage', headers: { 'end-user': 'dev2' } });
+            const reviews = hopOf(text)?.calls.find((call) => call.service === 'reviews')?.hop?.instance;
+            return reviews === 'reviews-dev2-1' ? found(undefined) : notYet(`reviews are ${reviews}`);
+          },
+          { deadlineMs: 30_000, intervalMs: 20 },
+        );
+        elapsed = performance.now() - start;
+      })();
+      for (const command of COMMANDS) await stage.command(...command);
+      await answered;
+    } finally {
+      stop.abort();
+    }
+    const report = await traffic;
+    record.figure('from the first command to the first answer of dev2', elapsed, 'ms');
+    record.figure('requests meanwhile', report.sent, 'requests');
+    record.check(`first answer within ${FIRST_ANSWER_MS} ms`, elapsed <= FIRST_ANSWER_MS, `${Math.round(elapsed)} ms`);
+    record.check('no request failed meanwhile', report.failed === 0 && report.sent > 0, report.failures);
+    for (const command of FURTHER_RULES) await stage.command(...command);
+  },
+};
