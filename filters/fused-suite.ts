@@ -13,6 +13,7 @@ import {
   WorkerSlot,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
+import { useRequestId } from './exchange';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
 import { FilterPlugin, readConfiguration, TICK_MS } from './plugin';
@@ -36,6 +37,7 @@ export class Suite extends FusedPlugin {
   onConfigure(configuration: Slice): bool {
     const sections = readConfiguration(configuration, 'causeway');
     if (sections === null) return false;
+    useRequestId();
     const propagation = sections.get('trace-propagation');
     const applies = propagation !== null && this.isOutbound(propagation);
     if (applies && !this.add(sections, new TracePropagationPlugin())) return false;

@@ -5,6 +5,7 @@
 import { HttpPlugin, lenOf, logCritical, Slice, setTickPeriod, slice } from 'proxy-wasm-assemblyscript-sdk';
 import { Json, parseError, parseJson } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { validate } from 'proxy-wasm-assemblyscript-sdk/config/validate';
+import { useRequestId } from './exchange';
 import { SCHEMA } from './schema.gen';
 
 /** Period of the tick that hands metrics over. */
@@ -48,7 +49,9 @@ export abstract class FilterPlugin extends HttpPlugin {
 
   onConfigure(configuration: Slice): bool {
     const section = readConfiguration(configuration, this.filterName());
-    if (section === null || !this.configure(section)) return false;
+    if (section === null) return false;
+    useRequestId();
+    if (!this.configure(section)) return false;
     setTickPeriod(TICK_MS);
     return true;
   }

@@ -58,9 +58,10 @@ export function histogram(name: string): Histogram {
   return made;
 }
 
-/** Hands every counter's gathered increments to the host. */
+/** Hands to the host what every counter and gauge has gathered. */
 export function flushMetrics(): void {
   for (let i = 0; i < counters.length; i++) unchecked(counters[i]).flush();
+  for (let i = 0; i < gauges.length; i++) unchecked(gauges[i]).flush();
 }
 
 @final
@@ -86,6 +87,8 @@ export class Counter {
 /** A value that every worker may move; it is shared by all of them in the host. */
 @final
 export class Gauge {
+  private pending: i64 = 0;
+
   constructor(
     readonly id: u32,
     readonly key: u64 = 0,
@@ -97,6 +100,17 @@ export class Gauge {
 
   add(offset: i64): void {
     proxy_increment_metric(this.id, offset);
+  }
+
+  /** Like `add`, but handed over on the tick, as a counter is: for what moves with every request. */
+  move(offset: i64): void {
+    this.pending += offset;
+  }
+
+  flush(): void {
+    if (this.pending === 0) return;
+    this.add(this.pending);
+    this.pending = 0;
   }
 
   get(): u64 {

@@ -60,10 +60,6 @@ export class TracePropagationPlugin extends FilterPlugin {
     return new TraceStream(this);
   }
 
-  onTick(): void {
-    this.metrics.flush();
-  }
-
   private prepare(): bool {
     if (!prepareHashKey()) {
       refuse('trace-propagation: found a host without randomness, expected random_get to work');
@@ -193,7 +189,7 @@ class TraceStream extends HttpStream {
     for (let i = 0; i < this.held; i++) {
       const done = plugin.map.release(unchecked(this.places[i]), unchecked(this.fingerprints[i]), milliseconds());
       if (!done) plugin.metrics.casExhausted.add();
-      plugin.metrics.pinned--;
+      plugin.metrics.pinned.move(-1);
     }
     this.held = 0;
   }

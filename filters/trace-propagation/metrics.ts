@@ -21,9 +21,8 @@ export class TraceMetrics {
   leakedNoId: Counter = NOWHERE;
   leakedUnknownId: Counter = NOWHERE;
   baggageDropped: Counter = NOWHERE;
-  /** Change of the gauge since it was last handed over. */
-  pinned: i64 = 0;
-  private pinnedGauge: Gauge | null = null;
+  /** References that requests in flight hold. */
+  pinned: Gauge = NO_GAUGE;
 
   define(): void {
     this.stored = total('stored');
@@ -41,7 +40,7 @@ export class TraceMetrics {
     this.leakedNoId = total('leaked', '.reason.no_id');
     this.leakedUnknownId = total('leaked', '.reason.unknown_id');
     this.baggageDropped = total('baggage_dropped');
-    this.pinnedGauge = gauge(PREFIX + 'pinned');
+    this.pinned = gauge(PREFIX + 'pinned');
   }
 
   /** Counts the outcome of one `TraceMap.learn`. */
@@ -52,21 +51,14 @@ export class TraceMetrics {
     if (bits & Learned.EVICTED_LIVE) this.evictedLive.add();
     if (bits & Learned.CONFLICT_KEPT) this.conflictKept.add();
     if (bits & Learned.CONFLICT_REPLACED) this.conflictReplaced.add();
-    if (bits & Learned.PINNED) this.pinned++;
+    if (bits & Learned.PINNED) this.pinned.move(1);
     else if (bits !== 0 && (bits & Learned.CONFLICT_KEPT) === 0) this.unpinned.add();
-  }
-
-  /** Hands the gauge over; counters are flushed by the SDK. */
-  flush(): void {
-    const target = this.pinnedGauge;
-    if (target === null || this.pinned === 0) return;
-    target.add(this.pinned);
-    this.pinned = 0;
   }
 }
 
 /** Stands in until `define`; its number 0 is no metric. */
 const NOWHERE = new Counter(0);
+const NO_GAUGE = new Gauge(0);
 
 function total(event: string, labels: string = ''): Counter {
   return counter(PREFIX + event + '_total' + labels);

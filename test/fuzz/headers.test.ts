@@ -28,7 +28,7 @@ type Role = 'gateway' | 'outbound' | 'inbound';
 interface Side {
   readonly role: Role;
   readonly vm: Vm;
-  readonly model: ReferenceSuite;
+  model: ReferenceSuite;
 }
 
 /** One emulated Envoy with the roles of a scenario, and the model of each. */
@@ -36,6 +36,7 @@ class Comparison {
   readonly host: EmulatedHost;
   readonly #sides: Side[];
   readonly #maker: RequestMaker;
+  readonly #memory: TraceMemory | undefined;
   readonly #seed: number;
   #open: { stream: HttpStream; expected: ReferenceRequest; side: Side }[] = [];
 
@@ -60,10 +61,20 @@ class Comparison {
     });
     const propagation = roles.map(([, config]) => config['trace-propagation']).find((section) => section !== undefined);
     const key = this.host.sharedData.get('causeway', 'v1/trace/key')?.value ?? '\0'.repeat(16);
-    const memory = propagation === undefined ? undefined : new TraceMemory(key, propagation);
+    this.#memory = propagation === undefined ? undefined : new TraceMemory(key, propagation);
     this.#sides = roles.map(([role], i) => {
-      return { role, vm: vms[i] as Vm, model: new ReferenceSuite(modelled.roles[role] ?? {}, memory) };
+      return { role, vm: vms[i] as Vm, model: new ReferenceSuite(modelled.roles[role] ?? {}, this.#memory) };
     });
+  }
+
+  /** A configuration push: new requests meet the new rules, those in flight end by the old ones. */
+  push(scenario: Scenario): void {
+    for (const side of this.#sides) {
+      const config = scenario.roles[side.role] ?? {};
+      expect(side.vm.reconfigure(config).configured, this.host.messages().join('\n')).toBe(true);
+      const { counts } = side.model;
+      side.model = new ReferenceSuite(config, this.#memory, counts);
+    }
   }
 
   /** One request; on some sides it stays open while others come. */
@@ -214,6 +225,18 @@ describe('random and mutated requests', () => {
   }
 });
 
+it('a configuration that is pushed under load replaces the one before as a whole', { timeout: 900_000 }, () => {
+  const [, , first] = SCENARIOS as readonly Scenario[];
+  if (first === undefined) throw new RangeError('no scenario with a trace map');
+  const comparison = new Comparison(module, first, { seed: 301 });
+  const cases = scaled(CASES / 20, 1_000);
+  for (let i = 0; i < cases; i++) {
+    if (i > 0 && i % 50 === 0) comparison.push(i % 100 === 0 ? first : PUSHED);
+    comparison.run(i);
+  }
+  comparison.finish();
+});
+
 it('every rule and every event was met by some request', () => {
   // These need a crowded map or two workers at once; policy-simulation.test.ts crowds one.
   const rare = /_(cas_exhausted|unpinned|evicted_live)_total/;
@@ -224,6 +247,22 @@ it('every rule and every event was met by some request', () => {
   }
   expect([...byEvent].filter(([name, count]) => count === 0 && !rare.test(name))).toEqual([]);
 });
+
+/** Takes away what the sidecar's scenario has: rules, sources of trace ids, stages. */
+const PUSHED: Scenario = {
+  name: 'the sidecar after a push',
+  tagHeader: 'x-asm-traffic-lane',
+  traceHeaders: [],
+  roles: {
+    inbound: {
+      'trace-propagation': { direction: 'inbound', entries: 1024, ttlSeconds: 5, maxPinSeconds: 20, leakSample: 1 },
+    },
+    outbound: {
+      'lane-tagging': { trust: 'all', rules: [{ lane: 'half', match: { percentage: { percent: 50 } } }] },
+      'lane-fallback': { direction: 'outbound', edges: 'all' },
+    },
+  },
+};
 
 /** One thing that differs between what the module is told and what the model is told. */
 const ALTERED: readonly (readonly [what: string, scenario: number, from: string, to: string])[] = [

@@ -13,12 +13,16 @@ import { TracedRequest, type TraceMemory } from './trace-propagation.ts';
 export class ReferenceSuite {
   readonly #config: SuiteConfig;
   readonly #memory: TraceMemory | undefined;
-  readonly counts = new Counts();
+  readonly counts: Counts;
 
-  /** @param memory shared by the roles of one Envoy; for a configuration with trace-propagation in map mode */
-  constructor(config: SuiteConfig, memory?: TraceMemory) {
+  /**
+   * @param memory shared by the roles of one Envoy; for a configuration with trace-propagation in map mode
+   * @param counts go on from the configuration before
+   */
+  constructor(config: SuiteConfig, memory?: TraceMemory, counts = new Counts()) {
     this.#config = config;
     this.#memory = memory;
+    this.counts = counts;
   }
 
   /** A request with these headers arrives. @param now milliseconds since 1970 */
