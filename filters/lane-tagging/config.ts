@@ -1,10 +1,9 @@
-import { addressHigh, addressLow, parseCidr, prefixBits } from 'proxy-wasm-assemblyscript-sdk/config/cidr';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
-import { ascii, ptrOf, Slice, text } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { ascii, ptrOf, text } from 'proxy-wasm-assemblyscript-sdk/slice';
 import { refuse } from '../plugin';
-import { MatchCompiler } from './matcher.config';
+import { blocksOf, MatchCompiler } from './matcher.config';
 import { EnvoyCel } from './matcher.host';
-import { Block, MatchPlan } from './matcher.policy';
+import { MatchPlan } from './matcher.policy';
 import { TaggingMetrics } from './metrics';
 import { TrustPolicy } from './policy';
 
@@ -57,16 +56,9 @@ export function compileConfig(section: Json): TaggingConfig | null {
 }
 
 function trustOf(trust: Json | null): TrustPolicy {
-  const blocks: Block[] = [];
-  const identities: Slice[] = [];
-  if (trust !== null) {
-    const cidrs = trust.itemsOf('cidrs');
-    for (let i = 0; i < cidrs.length; i++) {
-      if (parseCidr(cidrs[i].text)) blocks.push(new Block(addressHigh, addressLow, prefixBits));
-    }
-    const named = trust.itemsOf('identities');
-    for (let i = 0; i < named.length; i++) identities.push(named[i].text);
-  }
-  const all = trust !== null && trust.is('all');
-  return new TrustPolicy(all, StaticArray.fromArray(blocks), StaticArray.fromArray(identities));
+  const named = trust === null ? [] : trust.itemsOf('identities');
+  const identities = new StaticArray<u64>(named.length);
+  for (let i = 0; i < named.length; i++) identities[i] = named[i].text;
+  const cidrs = trust === null ? [] : trust.itemsOf('cidrs');
+  return new TrustPolicy(trust !== null && trust.is('all'), blocksOf(cidrs), identities);
 }

@@ -12,7 +12,7 @@ import {
   Slice,
   slice,
 } from 'proxy-wasm-assemblyscript-sdk/slice';
-import { Block, Draw, MatchPlan, Slot, SlotKind, Test, TestKind, TextTable } from './matcher.policy';
+import { Block, MatchPlan, Slot, SlotKind, Test, TestKind, TextTable } from './matcher.policy';
 
 /**
  * Compiles matchers, as `matcher.schema.ts` describes them and the schema has checked them, into a `MatchPlan`.
@@ -40,10 +40,6 @@ export class MatchCompiler {
   private slots: Slot[] = [];
   private tests: Test[] = [];
   private starts: i32[] = [];
-  private texts: u64[] = [];
-  private blocks: Block[] = [];
-  private draws: Draw[] = [];
-  private tables: TextTable[] = [];
   private tokens: u32[] = [];
   private memory: StaticArray<u8>[] = [];
   private salt: u64 = 0;
@@ -79,10 +75,6 @@ export class MatchCompiler {
       StaticArray.fromArray(this.slots),
       StaticArray.fromArray(this.tests),
       StaticArray.fromArray(this.starts),
-      StaticArray.fromArray(this.texts),
-      StaticArray.fromArray(this.blocks),
-      StaticArray.fromArray(this.draws),
-      StaticArray.fromArray(this.tables),
       StaticArray.fromArray(this.tokens),
       StaticArray.fromArray(this.memory),
     );
@@ -135,9 +127,9 @@ export class MatchCompiler {
   }
 
   private oneOf(values: Json[], slot: i32, yes: i32, no: i32): void {
-    const first = this.texts.length;
-    for (let i = 0; i < values.length; i++) this.texts.push(values[i].text);
-    this.test(TestKind.In, slot, rangeOf(first, values.length), yes, no);
+    const texts = new StaticArray<u64>(values.length);
+    for (let i = 0; i < values.length; i++) texts[i] = values[i].text;
+    this.test(TestKind.In, slot, 0, yes, no).texts = texts;
   }
 
   private caller(value: Json, yes: i32, no: i32): void {
@@ -146,20 +138,14 @@ export class MatchCompiler {
       this.text(identity, this.slot(SlotKind.Identity, EMPTY, -1), yes, no);
       return;
     }
-    const cidrs = value.itemsOf('cidrs');
-    const first = this.blocks.length;
-    for (let i = 0; i < cidrs.length; i++) {
-      parseCidr(cidrs[i].text);
-      this.blocks.push(new Block(addressHigh, addressLow, prefixBits));
-    }
-    this.test(TestKind.Blocks, this.slot(SlotKind.Address, EMPTY, -1), rangeOf(first, cidrs.length), yes, no);
+    const slot = this.slot(SlotKind.Address, EMPTY, -1);
+    this.test(TestKind.Blocks, slot, 0, yes, no).blocks = blocksOf(value.itemsOf('cidrs'));
   }
 
   private percentage(value: Json, yes: i32, no: i32): void {
     const salt = value.textOf('salt');
     const threshold = Math.round((value.numberOf('percent', 0) / 100) * 4294967296.0) as u64;
-    this.draws.push(new Draw(salt === NONE ? this.salt : hash64(salt), threshold));
-    this.test(TestKind.Percentage, 0, this.draws.length - 1, yes, no);
+    this.test(TestKind.Percentage, 0, threshold, yes, no).salt = salt === NONE ? this.salt : hash64(salt);
   }
 
   private expression(source: Slice, yes: i32, no: i32, path: string): void {
@@ -172,8 +158,10 @@ export class MatchCompiler {
     this.test(TestKind.Cel, 0, token as u64, yes, no);
   }
 
-  private test(kind: TestKind, slot: i32, operand: u64, yes: i32, no: i32): void {
-    this.tests.push(new Test(kind, slot, operand, yes, no));
+  private test(kind: TestKind, slot: i32, operand: u64, yes: i32, no: i32): Test {
+    const test = new Test(kind, slot, operand, yes, no);
+    this.tests.push(test);
+    return test;
   }
 
   private header(name: Slice): i32 {
@@ -267,25 +255,29 @@ export class MatchCompiler {
 
   private table(first: i32, end: i32): Test {
     let texts = 0;
-    for (let rule = first; rule < end; rule++) texts += this.countOf(rule);
+    for (let rule = first; rule < end; rule++) texts += 1 + this.tests[this.starts[rule]].texts.length;
     let capacity = 8;
     while (capacity < texts * 2) capacity *= 2;
     const table = new TextTable(capacity);
     for (let rule = first; rule < end; rule++) {
       const test = this.tests[this.starts[rule]];
-      const from = (test.operand >> 32) as i32;
-      const texts = this.countOf(rule);
-      for (let i = 0; i < texts; i++) table.add(test.kind === TestKind.In ? this.texts[from + i] : test.operand, rule);
+      if (test.kind === TestKind.Exact) table.add(test.operand, rule);
+      for (let i = 0; i < test.texts.length; i++) table.add(test.texts[i], rule);
     }
-    this.tables.push(table);
-    return new Test(TestKind.Table, this.slotOf(first), this.tables.length - 1, ~first, this.starts[end]);
+    const test = new Test(TestKind.Table, this.slotOf(first), 0, ~first, this.starts[end]);
+    test.table = table;
+    return test;
   }
+}
 
-  /** Texts that the one test of `rule` compares with. */
-  private countOf(rule: i32): i32 {
-    const test = this.tests[this.starts[rule]];
-    return test.kind === TestKind.In ? (test.operand as i32) : 1;
+/** Blocks of CIDR texts that the schema has checked. */
+export function blocksOf(cidrs: Json[]): StaticArray<Block> {
+  const blocks = new StaticArray<Block>(cidrs.length);
+  for (let i = 0; i < cidrs.length; i++) {
+    parseCidr(cidrs[i].text);
+    blocks[i] = new Block(addressHigh, addressLow, prefixBits);
   }
+  return blocks;
 }
 
 /** Tests that `match` compiles to: its leaves. Depth is bounded by that of the configuration. */
@@ -296,8 +288,4 @@ function leaves(match: Json): i32 {
   let count = 0;
   for (let i = 0; i < value.items.length; i++) count += leaves(value.items[i]);
   return count;
-}
-
-function rangeOf(first: i32, count: i32): u64 {
-  return ((first as u64) << 32) | (count as u64);
 }

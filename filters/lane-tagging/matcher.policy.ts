@@ -61,15 +61,11 @@ export enum TestKind {
   Exact,
   Prefix,
   Suffix,
-  /** Operand: range of `texts`. */
   In,
-  /** Operand: range of `blocks`. */
   Blocks,
-  /** Operand: index of `draws`. */
   Percentage,
-  /** Operand: token. */
   Cel,
-  /** Operand: index of `tables`. Its success is the rule that the table names. */
+  /** Its success is the rule that the table names. */
   Table,
 }
 
@@ -96,34 +92,38 @@ export class Slot {
   }
 }
 
+const NO_TEXTS = new StaticArray<u64>(0);
+const NO_BLOCKS = new StaticArray<Block>(0);
+
 @final
 export class Test {
+  /** Of `In`. */
+  texts: StaticArray<u64> = NO_TEXTS;
+  /** Of `Blocks`. */
+  blocks: StaticArray<Block> = NO_BLOCKS;
+  /** Of `Percentage`: a trace is drawn when its number, mixed with the salt, is below `operand` (of 2^32). */
+  salt: u64 = 0;
+  /** Of `Table`. */
+  table: TextTable | null = null;
+
   constructor(
-    public kind: TestKind,
-    public slot: i32,
-    /** A text, or what the kind says. Ranges are `first << 32 | count`. */
-    public operand: u64,
+    readonly kind: TestKind,
+    readonly slot: i32,
+    /** The text of `Exact`, `Prefix` and `Suffix`, the token of `Cel`. */
+    readonly operand: u64,
     /** Index of the next test, or `~rule`. */
     public yes: i32,
     public no: i32,
   ) {}
 }
 
+/** A CIDR block in its 128-bit form, see the SDK's cidr.ts. */
 @final
 export class Block {
   constructor(
     readonly high: u64,
     readonly low: u64,
     readonly bits: i32,
-  ) {}
-}
-
-/** A share of the traces: those whose number, drawn with the salt, is below the threshold (of 2^32). */
-@final
-export class Draw {
-  constructor(
-    readonly salt: u64,
-    readonly threshold: u64,
   ) {}
 }
 
@@ -176,10 +176,6 @@ export class MatchPlan {
     private readonly tests: StaticArray<Test>,
     /** First test of each rule, and behind the last rule the number of tests. */
     private readonly starts: StaticArray<i32>,
-    private readonly texts: StaticArray<u64>,
-    private readonly blocks: StaticArray<Block>,
-    private readonly draws: StaticArray<Draw>,
-    private readonly tables: StaticArray<TextTable>,
     /** Compiled expressions, to be deleted with the plan. */
     readonly tokens: StaticArray<u32>,
     /** Holds the buffers against collection. */
@@ -211,7 +207,7 @@ export class MatchPlan {
     while (at < until) {
       const test = unchecked(this.tests[at]);
       if (test.kind === TestKind.Table) {
-        const rule = unchecked(this.tables[test.operand as i32]).find(this.value(test.slot, source));
+        const rule = test.table!.find(this.value(test.slot, source));
         if (rule >= 0) return rule;
         at = test.no;
         continue;
@@ -227,7 +223,7 @@ export class MatchPlan {
       case TestKind.Always:
         return true;
       case TestKind.Percentage:
-        return this.drawn(unchecked(this.draws[test.operand as i32]), source.sticky());
+        return drawn(test, source.sticky());
       case TestKind.Cel:
         return source.cel(test.operand as u32);
       case TestKind.Blocks:
@@ -244,27 +240,17 @@ export class MatchPlan {
     if (test.kind === TestKind.Exact) return equal(value, test.operand);
     if (test.kind === TestKind.Prefix) return startsWith(value, test.operand);
     if (test.kind === TestKind.Suffix) return endsWith(value, test.operand);
-    const first = (test.operand >> 32) as i32;
-    for (let i = first, end = first + (test.operand as i32); i < end; i++) {
-      if (equal(value, unchecked(this.texts[i]))) return true;
+    for (let i = 0; i < test.texts.length; i++) {
+      if (equal(value, unchecked(test.texts[i]))) return true;
     }
     return false;
-  }
-
-  private drawn(draw: Draw, sticky: u64): bool {
-    return sticky !== 0 && mix64(sticky ^ draw.salt) >> 32 < draw.threshold;
   }
 
   private inBlocks(test: Test, source: MatchSource): bool {
     this.value(test.slot, source);
     const slot = unchecked(this.slots[test.slot]);
     if (!slot.parsed) return false;
-    const first = (test.operand >> 32) as i32;
-    for (let i = first, end = first + (test.operand as i32); i < end; i++) {
-      const block = unchecked(this.blocks[i]);
-      if (inBlock(slot.high, slot.low, block.high, block.low, block.bits)) return true;
-    }
-    return false;
+    return inAnyBlock(test.blocks, slot.high, slot.low);
   }
 
   /** The slot's value in this request, read at most once. A parent's index is lower than its part's: no circle. */
@@ -301,4 +287,16 @@ export class MatchPlan {
       }
     }
   }
+}
+
+function drawn(test: Test, sticky: u64): bool {
+  return sticky !== 0 && mix64(sticky ^ test.salt) >> 32 < test.operand;
+}
+
+export function inAnyBlock(blocks: StaticArray<Block>, high: u64, low: u64): bool {
+  for (let i = 0; i < blocks.length; i++) {
+    const block = unchecked(blocks[i]);
+    if (inBlock(high, low, block.high, block.low, block.bits)) return true;
+  }
+  return false;
 }

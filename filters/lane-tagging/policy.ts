@@ -1,7 +1,7 @@
-import { addressHigh, addressLow, inBlock, parseAddress } from 'proxy-wasm-assemblyscript-sdk/config/cidr';
+import { addressHigh, addressLow, parseAddress } from 'proxy-wasm-assemblyscript-sdk/config/cidr';
 import { isLabelValue } from 'proxy-wasm-assemblyscript-sdk/config/formats';
 import { equal, indexOfByte, lenOf, Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
-import { Block } from './matcher.policy';
+import { Block, inAnyBlock } from './matcher.policy';
 import { addressOnly } from './request-values';
 
 /** What an incoming tag is worth. */
@@ -43,12 +43,7 @@ export class TrustPolicy {
   /** `address` with or without port; `NONE` is trusted by nobody. */
   trustsAddress(address: Slice): bool {
     const host = addressOnly(address);
-    if (!parseAddress(host, 0, lenOf(host))) return false;
-    for (let i = 0; i < this.blocks.length; i++) {
-      const block = unchecked(this.blocks[i]);
-      if (inBlock(addressHigh, addressLow, block.high, block.low, block.bits)) return true;
-    }
-    return false;
+    return parseAddress(host, 0, lenOf(host)) && inAnyBlock(this.blocks, addressHigh, addressLow);
   }
 
   trustsIdentity(identity: Slice): bool {
