@@ -1,84 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import {
-  healthCheckBoundMs,
-  type LaneScheme,
-  type LaneService,
-  laneScheme,
-  serviceClusters,
-  unitCluster,
-} from '../../envoy-configs/clusters.ts';
-import {
-  applicationRoute,
-  fallbackBridge,
-  type RouteOptions,
-  redirectRoutes,
-  serviceRoutes,
-  unreachedReply,
-} from '../../envoy-configs/lane-routing.ts';
-import type { Lane } from '../../envoy-configs/mesh.ts';
+import { healthCheckBoundMs } from '../../envoy-configs/clusters.ts';
 import type { Envoy } from '../../harness/envoy/launcher.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { type BackendMode, Backends } from '../bench/fallback-retry/backends.ts';
-import { type Answer, type Call, call, envoy, Http2Client, listener, service } from '../bench/fallback-retry/rig.ts';
-import { fallbackFilter } from '../bench/fallback-retry/wasm.ts';
-
-const TAG = 'x-asm-traffic-lane';
-const SERVED = 'x-causeway-served-lane';
-const WANTED = 'x-causeway-wanted-lane';
-const PORT = 15001;
-
-const LANES: readonly Lane[] = [
-  { name: 'dev1', mode: 'permissive', chain: ['base'] },
-  { name: 'gold', mode: 'strict', chain: [] },
-  { name: 'many', mode: 'permissive', chain: ['base'] },
-  { name: 'transfer', mode: 'permissive', chain: ['GROUP_2', 'base'] },
-];
-
-function section(scheme: LaneScheme, authority: string): Record<string, unknown> {
-  return {
-    baseline: scheme.baseline,
-    stages: scheme.stages,
-    lanes: LANES,
-    services: [{ name: 'reviews', authorities: [authority] }],
-    edges: 'all',
-  };
-}
-
-/** A caller's Envoy in front of one service. */
-async function caller(name: string, address: string, callee: LaneService, options: RouteOptions = {}): Promise<Envoy> {
-  const scheme = laneScheme({ baseline: 'base', lanes: LANES, steering: [] });
-  return envoy(name, {
-    listeners: [
-      listener({
-        name: 'outbound',
-        address,
-        port: PORT,
-        filters: [await fallbackFilter(section(scheme, 'reviews:9080')), fallbackBridge()],
-        routes: serviceRoutes(callee, scheme, { ...options, report: { tagHeader: TAG, baseline: 'base' } }),
-      }),
-    ],
-    clusters: serviceClusters(callee, scheme),
-  });
-}
-
-function laneOf(instance: string): string {
-  return instance.replace(/-\d+$/, '');
-}
-
-/** Until `send` to each lane is answered by that lane: Envoy's workers know that all is well. */
-async function settled(send: (lane: string) => Promise<Answer>, ...lanes: string[]): Promise<void> {
-  await waitUntil(
-    `answers from ${lanes.join(', ')}`,
-    async () => {
-      for (const lane of lanes) {
-        const { status, instance } = await send(lane);
-        if (laneOf(instance) !== lane) return notYet(`${lane}: ${status} ${instance}`);
-      }
-      return found(undefined);
-    },
-    { deadlineMs: 20_000 },
-  );
-}
+import { type Answer, type Call, call, Http2Client, service } from '../bench/fallback-retry/rig.ts';
+import { caller, laneOf, PORT, SERVED, settled, TAG, WANTED } from './fallback-caller.ts';
 
 describe('HTTP/1', () => {
   const address = '127.81.0.1';
@@ -342,71 +268,4 @@ describe.each(['http2', 'grpc'] as const)('%s', (protocol) => {
     expect(await tally(20, 'dev1')).toEqual({ [protocol === 'grpc' ? '200 dev1 14' : '503 dev1']: 20 });
     expect(((await backends.counts())['dev1-0']?.POST ?? 0) - before).toBe(20);
   });
-});
-
-describe('the callee’s sidecar', () => {
-  const second = 87;
-  const inboundPort = 9080;
-  const reviews = service('reviews', second, { dev1: 1, base: 1 }, { intervalMs: 60_000 });
-  const scheme = laneScheme({ baseline: 'base', lanes: LANES, steering: [] });
-  const applications = reviews.instances.map((instance) => ({ ...instance, ports: { inbound: 9081 } }));
-  const started: { stop(): Promise<void> }[] = [];
-
-  afterAll(async () => {
-    for (const one of started.reverse()) await one.stop();
-  });
-
-  /** The inbound side of one instance's sidecar. */
-  async function sidecar(id: string, redirects: object[], unit: string): Promise<Envoy> {
-    const instance = reviews.instances.find((candidate) => candidate.id === id);
-    const endpoint = { address: { socket_address: { address: instance?.address, port_value: 9081 } } };
-    const application = {
-      name: 'application',
-      type: 'STATIC',
-      load_assignment: { cluster_name: 'application', endpoints: [{ lb_endpoints: [{ endpoint }] }] },
-    };
-    return envoy(`sidecar-${id}`, {
-      listeners: [
-        listener({
-          name: 'inbound',
-          address: instance?.address ?? '',
-          port: inboundPort,
-          filters: [await fallbackFilter({ direction: 'inbound', redirects })],
-          routes: [...redirectRoutes('reviews', [unit]), applicationRoute('application')],
-          manager: { local_reply_config: unreachedReply() },
-        }),
-      ],
-      clusters: [application, unitCluster(reviews, unit, scheme)],
-    });
-  }
-
-  it('lets a POST go elsewhere that its application cannot have seen, forwards units one hop, and answers a loop 508', async () => {
-    const backends = await Backends.start(applications, 'http1');
-    started.push({ stop: () => backends.stop() });
-    const move = { name: 'v2', match: { path: { prefix: '/v2/' } }, to: 'base' };
-    const back = { name: 'loop', match: { path: { prefix: '/v2/loop' } }, to: 'dev1' };
-    started.push(await sidecar('dev1-0', [move], 'base'), await sidecar('base-0', [back], 'dev1'));
-    const address = `127.${second}.0.1`;
-    const proxy = await caller('fallback-unreached', address, reviews);
-    started.push(proxy);
-    const send = (path: string, method = 'POST') =>
-      call(address, PORT, { method, path, host: 'reviews:9080', headers: { [TAG]: 'dev1' } });
-
-    await settled(() => send('/v1/x'), 'dev1');
-    const moved = await send('/v2/x');
-    expect(moved.instance).toBe('base-0');
-    expect(Object.keys(moved.seen).filter((name) => name.startsWith('x-causeway'))).toEqual([]);
-    expect(moved.headers[SERVED], 'the caller sees the instance that it called').toBe('dev1');
-    const looped = await send('/v2/loop');
-    expect(looped.status).toBe(508);
-
-    await backends.set('dev1-0', 'refuse');
-    const before = (await backends.counts())['base-0']?.POST ?? 0;
-    for (let n = 0; n < 20; n++) {
-      const answer = await send('/v1/x');
-      expect([answer.status, answer.instance]).toEqual([200, 'base-0']);
-      expect(answer.headers['x-causeway-unreached']).toBeUndefined();
-    }
-    expect(((await backends.counts())['base-0']?.POST ?? 0) - before).toBe(20);
-  }, 120_000);
 });
