@@ -1,5 +1,14 @@
 import type { LaneScheme } from './clusters.ts';
-import { authorities, type Instance, type JsonObject, type Mesh, type Redirect, type Role, type Rule } from './mesh.ts';
+import {
+  authorities,
+  type Instance,
+  type JsonObject,
+  type Mesh,
+  type Redirect,
+  type Role,
+  type Rule,
+  type Trust,
+} from './mesh.ts';
 
 /**
  * What each filter is told in each role: the plugin configurations, in the words of the filters' own schemas. A section is
@@ -13,7 +22,7 @@ export function gatewaySections(mesh: Mesh, scheme: LaneScheme, gatewayId: strin
   return enabledOnly(mesh, {
     'lane-tagging': {
       tagHeader: mesh.tagHeader,
-      trust: (gateway?.trust ?? 'none') as JsonObject | string,
+      trust: trustOf(gateway?.trust ?? 'none'),
       ...sources(mesh),
       rules: mesh.rules.filter(({ at }) => at === 'gateway').map((rule) => gatewayRule(mesh, gatewayId, rule)),
     },
@@ -66,6 +75,13 @@ function enabledOnly(mesh: Mesh, sections: Sections): Sections {
     if (filter.enabled) kept[name] = { ...section, ...filter.settings };
   }
   return kept;
+}
+
+/** In the filter's words: a list that is not given is left out. */
+function trustOf(trust: Trust): JsonObject | string {
+  if (typeof trust === 'string') return trust;
+  const { cidrs, identities } = trust;
+  return { ...(cidrs.length > 0 ? { cidrs } : {}), ...(identities.length > 0 ? { identities } : {}) };
 }
 
 /** Where lane-tagging finds the trace id that percentages draw by: where trace-propagation finds it. */

@@ -1,0 +1,99 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import type { RenderTarget } from '../../envoy-configs/mesh.ts';
+import { renderMesh } from '../../envoy-configs/render.ts';
+import { resolveMesh } from '../../envoy-configs/resolve.ts';
+import type { CausewayConfig } from '../../envoy-configs/schema.ts';
+import { validateNode } from '../../harness/commands/validate.ts';
+import { parseConfig } from '../../harness/config/load.ts';
+import { resolveEnvoy } from '../../harness/envoy/binary.ts';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+const WASM = join(ROOT, 'build/causeway.wasm');
+
+/** Every word that the configuration has, at once. */
+const EVERYTHING = `mesh: everything
+baseline: main
+tag: { header: x-lane }
+trace: { sources: [{ header: traceparent }, { header: x-request-id }], entries: 1024 }
+tracing: { inbound: 0, outbound: 100 }
+gateways:
+  - name: edge
+    trust: { cidrs: [127.0.9.9/32] }
+    routes: [{ prefix: /, service: web }, { prefix: /grpc, service: api }]
+  - { name: second, port: 8081, exposeLane: true, trust: { identities: ['spiffe://x/front'] }, routes: [{ prefix: /, service: web }] }
+services:
+  web: { entrance: true, instances: { main: { replicas: 2, weight: 3 }, canary: {} } }
+  api:
+    protocol: grpc
+    entrance: true
+    shards: 2
+    lb: { policy: ring_hash, hashHeader: x-user }
+    interfaces: [{ name: pay, methods: [POST], prefix: /pay }]
+    instances: { main: { replicas: 4 }, u1: { replicas: 2 }, u2: {}, GROUP_1: {} }
+  plain: { protocol: http2, lb: { policy: maglev, hashHeader: x-user }, idempotent: true, instances: { main: {} } }
+lanes:
+  canary: { mode: strict }
+  u1: {}
+  u2: { chain: [u1, main] }
+  GROUP_1: { chain: [u1, u2, main] }
+rules:
+  - { name: c, entrance: web, lane: canary, match: { all: [{ cookie: { name: a, exact: b } }, { percentage: { percent: 10 } }] } }
+  - { name: s, at: sidecar, entrance: api, lane: u1, match: { cel: "request.headers['a'] == 'b'" } }
+steering:
+  - { name: ten, services: [api], from: [main], percent: 10, to: [{ lanes: [u1, main], weight: 2 }, { lane: u2 }] }
+  - { name: pin, services: [plain], callers: [web], to: [{ instance: plain-main-1 }] }
+  - { name: pay, services: [api], interface: pay, to: [{ lane: u2 }] }
+redirects:
+  - { name: move, service: api, from: [u2], to: u1, percent: 50, interface: pay }
+faults:
+  - { name: drill, lane: u1, services: [api], percent: 12.5, abort: 503, delay: 100ms }
+`;
+
+let folder = '';
+let envoy = '';
+let target: RenderTarget;
+
+beforeAll(async () => {
+  if (!existsSync(WASM)) throw new Error(`${WASM} is not there: run make build`);
+  folder = mkdtempSync(join(tmpdir(), 'cw-validate-'));
+  envoy = (await resolveEnvoy()).path;
+  target = {
+    wasmPath: WASM,
+    nodeDir: (id) => join(folder, id),
+    adminSocket: (id) => join(folder, `${id}.sock`),
+    accessLog: (id) => join(folder, `${id}.log`),
+  };
+}, 240_000);
+
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function refusals(config: CausewayConfig): Promise<string[]> {
+  const verdicts = [];
+  for (const node of renderMesh(resolveMesh(config), target)) verdicts.push(await validateNode(envoy, node));
+  expect(verdicts.length).toBeGreaterThan(0);
+  return verdicts.filter(({ ok }) => !ok).map(({ id, reason }) => `${id}: ${reason}`);
+}
+
+it('Envoy accepts every node of Bookinfo', { timeout: 240_000 }, async () => {
+  const text = readFileSync(join(ROOT, 'envoy-configs/bookinfo/causeway.yaml'), 'utf8');
+  expect(await refusals(parseConfig(text, 'causeway.yaml'))).toEqual([]);
+});
+
+it('Envoy accepts every word of the configuration', { timeout: 240_000 }, async () => {
+  expect(await refusals(parseConfig(EVERYTHING, 'everything.yaml'))).toEqual([]);
+});
+
+it('Envoy refuses what a filter refuses, and says the filter’s reason', { timeout: 120_000 }, async () => {
+  const config = parse(EVERYTHING) as CausewayConfig;
+  config.services = { web: { entrance: true, instances: { main: {} } } };
+  Object.assign(config, { steering: [], redirects: [], faults: [], lanes: {} });
+  config.gateways = [{ name: 'edge', routes: [{ prefix: '/', service: 'web' }] }];
+  config.rules = [{ name: 'c', lane: 'main', match: { cel: 'request.headers[' } }];
+  const [first, ...rest] = await refusals(config);
+  expect(rest).toEqual([]);
+  expect(first).toMatch(/^edge: [\s\S]*causeway: [\s\S]*rules\[0\]\.match\.cel: found "request\.headers\["/);
+});

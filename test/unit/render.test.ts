@@ -1,0 +1,213 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import type { JsonObject, Mesh, RenderedNode, RenderTarget } from '../../envoy-configs/mesh.ts';
+import { published } from '../../envoy-configs/published.ts';
+import { renderMesh } from '../../envoy-configs/render.ts';
+import { resolveMesh } from '../../envoy-configs/resolve.ts';
+import type { CausewayConfig } from '../../envoy-configs/schema.ts';
+import { statsConfig } from '../../envoy-configs/stats.ts';
+import { resourcesOf, versionOf } from '../../envoy-configs/xds.ts';
+import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../../filters/internal-headers.ts';
+import { compare } from '../../harness/apply/changes.ts';
+import { planOf } from '../../harness/drivers/driver.ts';
+
+const ROOT = new URL('../..', import.meta.url).pathname;
+const TEXT = readFileSync(join(ROOT, 'envoy-configs/bookinfo/causeway.yaml'), 'utf8');
+const TARGET: RenderTarget = {
+  wasmPath: '/w/causeway.wasm',
+  nodeDir: (id) => `/n/${id}`,
+  adminSocket: (id) => `/r/${id}.sock`,
+  accessLog: (id) => `/l/${id}.log`,
+};
+
+function mesh(change: (config: CausewayConfig) => void = () => {}): Mesh {
+  const config = parse(TEXT) as CausewayConfig;
+  change(config);
+  return resolveMesh(config);
+}
+const nodes = (change?: (config: CausewayConfig) => void) => renderMesh(mesh(change), TARGET);
+function node(id: string, change?: (config: CausewayConfig) => void): RenderedNode {
+  const found = nodes(change).find((candidate) => candidate.id === id);
+  if (!found) throw new Error(`no node ${id}`);
+  return found;
+}
+const file = (from: RenderedNode, path: string) => resourcesOf(from.files[path] ?? '{"resources":[]}');
+
+/** Chains of a node's listeners as lists of filters, with the role that the connection manager states. */
+function chains(from: RenderedNode): { role: string; filters: JsonObject[] }[] {
+  return file(from, 'lds/listeners.json').flatMap((listener) =>
+    (listener.filter_chains as JsonObject[]).flatMap((chain) =>
+      (chain.filters as JsonObject[]).map((filter) => {
+        const manager = filter.typed_config as JsonObject;
+        return { role: String(manager.stat_prefix), filters: manager.http_filters as JsonObject[] };
+      }),
+    ),
+  );
+}
+
+describe('every chain', () => {
+  it('begins with the stock removal of internal headers and ends with the router', () => {
+    const column = { gateway: 'fromOutside', outbound: 'fromApplication', inbound: 'fromMesh' } as const;
+    for (const { role, filters } of nodes().flatMap(chains)) {
+      expect(filters[0]?.name).toBe('causeway.strip');
+      expect(filters.at(-1)?.name).toBe('envoy.filters.http.router');
+      const removed = JSON.stringify(filters[0]);
+      for (const header of INTERNAL_HEADERS) {
+        if (header.on === 'request' && header[column[role as keyof typeof column]]) {
+          expect(removed, `${role} removes ${header.name}`).toContain(`"remove":"${header.name}"`);
+        }
+      }
+      if (role !== 'inbound') for (const name of ENVOY_REQUEST_HEADERS) expect(removed).toContain(`"${name}"`);
+    }
+  });
+
+  it('has its wasm filter by ECDS, in a VM of its role that reloads after a trap', () => {
+    const sidecar = node('reviews-base-1');
+    for (const role of ['inbound', 'outbound']) {
+      const [extension = {}] = file(sidecar, `ecds/causeway.${role}.json`);
+      const { config } = extension.typed_config as { config: JsonObject };
+      expect(config).toMatchObject({ root_id: 'causeway', failure_policy: 'FAIL_RELOAD' });
+      expect(config.vm_config).toMatchObject({ vm_id: 'causeway', configuration: { value: role } });
+    }
+  });
+});
+
+describe('what comes from outside', () => {
+  it('has no tag unless its address is trusted, by stock means', () => {
+    const strips = (from: RenderedNode) =>
+      chains(from).map(({ filters }) => JSON.stringify(filters[0]).includes('"remove":"x-asm-traffic-lane"'));
+    expect(strips(node('gateway'))).toEqual([true]);
+    const trusting = node('gateway', (config) => {
+      Object.assign(config.gateways[0] ?? {}, { trust: { cidrs: ['127.0.9.9/32', 'fd00::/8'] } });
+    });
+    expect(strips(trusting)).toEqual([false, true]);
+    const [listener = {}] = file(trusting, 'lds/listeners.json');
+    expect((listener.filter_chains as JsonObject[])[0]?.filter_chain_match).toEqual({
+      source_prefix_ranges: [
+        { address_prefix: '127.0.9.9', prefix_len: 32 },
+        { address_prefix: 'fd00::', prefix_len: 8 },
+      ],
+    });
+    expect(
+      strips(node('gateway', (config) => Object.assign(config.gateways[0] ?? {}, { trust: { all: true } }))),
+    ).toEqual([false]);
+  });
+
+  it('chooses no trace id, and learns no lane unless the gateway exposes it', () => {
+    const closed = node('gateway', (config) => Object.assign(config.gateways[0] ?? {}, { exposeLane: false }));
+    const text = closed.files['lds/listeners.json'] ?? '';
+    expect(text).toContain('"use_remote_address": true');
+    expect(text).toContain('"preserve_external_request_id": false');
+    const answers = (from: RenderedNode) => JSON.stringify(chains(from)[0]?.filters[0]).split('response_mutations')[1];
+    expect(answers(closed)).toContain('x-causeway-served-lane');
+    expect(answers(node('gateway'))).not.toContain('x-causeway-served-lane');
+    expect(closed.files['rds/gateway.json']).not.toContain('UPSTREAM_METADATA');
+  });
+
+  it('names no cluster, and finds no admin interface but a Unix socket', () => {
+    for (const { files } of nodes()) {
+      const text = Object.values(files).join('\n');
+      expect(text).not.toContain('cluster_header');
+      expect(text).not.toContain('ORIGINAL_DST');
+      const bootstrap = JSON.parse(files['bootstrap.json'] ?? '') as JsonObject;
+      expect(bootstrap.admin).toEqual({ address: { pipe: { path: expect.stringMatching(/^\/r\//), mode: 0o600 } } });
+    }
+  });
+});
+
+describe('a change of lanes', () => {
+  const update = (change: (config: CausewayConfig) => void) => {
+    const before = mesh();
+    const after = mesh(change);
+    return compare(planOf(before, renderMesh(before, TARGET)), planOf(after, renderMesh(after, TARGET)));
+  };
+  const files = (changes: ReturnType<typeof compare>) => [
+    ...new Set(changes.updated.flatMap((one) => [...one.files, ...one.dropped].map((path) => path.split('/')[0]))),
+  ];
+
+  it('never replaces a listener or a cluster: it works on the next request', () => {
+    const lane = update((config) => {
+      config.lanes = { ...config.lanes, dev3: {} };
+      Object.assign(config.services.reviews?.instances ?? {}, { dev3: { version: 'v3' } });
+      config.rules?.push({ name: 'dev3', lane: 'dev3', match: { header: { name: 'a', exact: 'b' } } });
+    });
+    expect(lane.added.map(({ node: { id } }) => id)).toEqual(['reviews-dev3-1']);
+    expect(files(lane).sort()).toEqual(['ecds', 'eds']);
+    const faults = update((config) => {
+      config.faults = [{ name: 'drill', lane: 'dev1', services: ['reviews'], abort: 503 }];
+    });
+    expect(files(faults)).toEqual(['rds']);
+    expect(faults.updated.map(({ plan }) => plan.app?.service.name)).toEqual(['reviews', 'reviews']);
+    for (const name of ['lane-tagging', 'trace-propagation', 'lane-fallback']) {
+      expect(files(update((config) => Object.assign(config, { filters: { [name]: { enabled: false } } })))).toEqual([
+        'ecds',
+      ]);
+    }
+  });
+
+  it('restarts only what is read at start', () => {
+    const changes = update((config) => {
+      Object.assign(config.services.reviews?.instances.base ?? {}, { env: { DELAY_MS: '5' } });
+    });
+    expect(changes.replaced.map(({ node: { id } }) => id)).toEqual(['reviews-base-1']);
+    expect(changes.updated).toEqual([]);
+  });
+
+  it('is none when nothing changed: versions are made of content', () => {
+    const changes = update(() => {});
+    expect(changes).toEqual({ added: [], removed: [], replaced: [], updated: [] });
+    const [first, second] = [nodes()[0]?.files, nodes()[0]?.files];
+    expect(versionOf(first?.['lds/listeners.json'] ?? '')).toBe(versionOf(second?.['lds/listeners.json'] ?? ''));
+  });
+});
+
+describe('a filter that is off', () => {
+  it('leaves its place with nothing in it when the role has no other', () => {
+    const off = { enabled: false };
+    const sidecar = node('reviews-base-1', (config) => {
+      config.filters = { 'lane-tagging': off, 'trace-propagation': off, 'lane-fallback': off };
+    });
+    const [extension = {}] = file(sidecar, 'ecds/causeway.outbound.json');
+    expect(JSON.stringify(extension.typed_config)).toContain('header_mutation');
+    expect(sidecar.files['lds/listeners.json']).toBe(node('reviews-base-1').files['lds/listeners.json']);
+  });
+});
+
+describe('names of metrics', () => {
+  /** Envoy's own way with `stats_tags`: group 1 is cut out, group 2 is the value. */
+  function extract(name: string): { name: string; tags: Record<string, string> } {
+    const tags: Record<string, string> = {};
+    let rest = name;
+    for (const { tag_name, regex } of statsConfig().stats_tags as { tag_name: string; regex: string }[]) {
+      const match = new RegExp(regex).exec(name);
+      if (!match?.[1] || match[2] === undefined) continue;
+      tags[tag_name] = match[2];
+      rest = rest.replace(match[1], '');
+    }
+    return { name: rest, tags };
+  }
+
+  it('become labels, also with dots in a lane', () => {
+    expect(
+      extract('wasmcustom.causeway_lane_fallback_requests_total.wanted.dev.1.served.base.service.reviews'),
+    ).toEqual({
+      name: 'wasmcustom.causeway_lane_fallback_requests_total',
+      tags: { wanted: 'dev.1', served: 'base', service: 'reviews' },
+    });
+    expect(extract('wasmcustom.causeway_trace_propagation_leaked_total.reason.no_id').tags).toEqual({
+      reason: 'no_id',
+    });
+    expect(extract('cluster.reviews_lanes.upstream_rq_total').tags).toEqual({});
+  });
+});
+
+describe('files that are published', () => {
+  it.each(published(ROOT).map(({ path, text }) => [path, text] as const))('%s is current', (path, text) => {
+    const found = existsSync(join(ROOT, path)) ? readFileSync(join(ROOT, path), 'utf8') : '';
+    const advice = `${path} is stale: run npx tsx envoy-configs/publish.ts`;
+    if (path.endsWith('.json')) expect(JSON.parse(found), advice).toEqual(JSON.parse(text));
+    else expect(found, advice).toBe(text);
+  });
+});
