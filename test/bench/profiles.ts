@@ -8,6 +8,9 @@ import type { Modules } from './modules.ts';
 /** The two sides of a sidecar. */
 export type Side = 'inbound' | 'outbound';
 
+/** Where a request goes through: one side of a sidecar, or both in a row as one hop of the mesh. */
+export type Profile = Side | 'hop';
+
 /** What stands in a chain: the filters of each side, and how calls leave on the outbound side. */
 export interface Variant {
   readonly name: string;
@@ -17,7 +20,21 @@ export interface Variant {
   readonly lanes: boolean;
   /** The outbound side knows a tag only after the inbound side has seen it. */
   readonly learns: boolean;
+  /** Where it is measured. */
+  readonly profiles: readonly Profile[];
 }
+
+/** Names of the variants that figures refer to. */
+export const NAMES = {
+  none: 'no filter',
+  floor: 'empty wasm (floor)',
+  tagging: 'lane-tagging',
+  lua: 'stock Lua tagging',
+  trace: 'trace-propagation',
+  rust: 'Rust SDK peer',
+  fallback: 'lane-fallback',
+  fused: 'fused suite',
+} as const;
 
 export const SERVICE = 'reviews';
 export const AUTHORITY = `${SERVICE}:9080`;
@@ -78,7 +95,7 @@ function scheme(size: MeshSize): LaneScheme {
 }
 
 /** Loopback address of the n-th host, from 0; every one of them reaches the same upstream. */
-function hostAddress(n: number): string {
+export function hostAddress(n: number): string {
   return `127.1.${n >> 8}.${n & 255}`;
 }
 
@@ -96,16 +113,20 @@ function service(size: MeshSize, port: number): LaneService {
     protocol: 'http1',
     idempotent: false,
     lb: { policy: 'round_robin' },
-    // Checks of many hosts are Envoy's own work, not the filters': none falls into a run.
     healthCheck: { path: '/', intervalMs: 600_000, timeoutMs: 1_000, unhealthyThreshold: 2, healthyThreshold: 1 },
     shards: 0,
     instances,
   };
 }
 
-/** Clusters of the callee, reached on `port`; renamed so that several meshes of the rig fit into one Envoy. */
+/**
+ * Clusters of the callee, reached on `port`; renamed so that several meshes of the rig fit into one Envoy. Without active
+ * health checks: they are Envoy's own work, not the filters', and none shall fall into a run.
+ */
 export function laneClusters(name: string, size: MeshSize, port: number): object[] {
-  return serviceClusters({ ...service(size, port), name }, scheme(size));
+  return serviceClusters({ ...service(size, port), name }, scheme(size)).map(
+    ({ health_checks: _, ...cluster }) => cluster,
+  );
 }
 
 /** The mesh's routes to the callee. */
@@ -146,38 +167,45 @@ export function variants(modules: Modules, size: MeshSize = SMALL): Variant[] {
             configuration: { direction: side },
           }),
         ];
-  const plain = { lanes: false, learns: false };
+  const everywhere = { lanes: false, learns: false, profiles: ['inbound', 'outbound', 'hop'] as const };
+  const outboundOnly = { inbound: [], lanes: false, learns: false, profiles: ['outbound'] as const };
+  const peer: Variant = {
+    ...everywhere,
+    name: NAMES.rust,
+    inbound: rust('inbound'),
+    outbound: rust('outbound'),
+    learns: true,
+  };
   return [
-    { name: 'no filter', inbound: [], outbound: [], ...plain },
-    { name: 'empty wasm (floor)', inbound: floor('inbound'), outbound: floor('outbound'), ...plain },
+    { ...everywhere, name: NAMES.none, inbound: [], outbound: [] },
+    { ...everywhere, name: NAMES.floor, inbound: floor('inbound'), outbound: floor('outbound') },
     {
-      name: 'strip and bridge only',
+      ...everywhere,
+      name: 'stock strip and bridge',
       inbound: [stripFilter('inbound')],
       outbound: [stripFilter('outbound'), fallbackBridge()],
-      ...plain,
+      profiles: ['inbound', 'outbound'],
     },
-    { name: 'lane routing only', inbound: [], outbound: [], lanes: true, learns: false },
-    { name: 'lane-tagging', inbound: [], outbound: [alone('lane-tagging', 'outbound', modules, size)], ...plain },
-    { name: 'stock Lua tagging', inbound: [], outbound: [luaFilter(LUA_RULES)], ...plain },
+    { ...outboundOnly, name: 'stock lane routing', outbound: [], lanes: true },
+    { ...outboundOnly, name: NAMES.tagging, outbound: [alone('lane-tagging', 'outbound', modules, size)] },
+    { ...outboundOnly, name: NAMES.lua, outbound: [luaFilter(LUA_RULES)] },
     {
-      name: 'trace-propagation',
+      ...everywhere,
+      name: NAMES.trace,
       inbound: [alone('trace-propagation', 'inbound', modules, size)],
       outbound: [alone('trace-propagation', 'outbound', modules, size)],
-      lanes: false,
       learns: true,
     },
-    ...(modules.rust === null
-      ? []
-      : [{ name: 'Rust SDK peer', inbound: rust('inbound'), outbound: rust('outbound'), lanes: false, learns: true }]),
+    ...(modules.rust === null ? [] : [peer]),
     {
-      name: 'lane-fallback',
-      inbound: [],
+      ...outboundOnly,
+      name: NAMES.fallback,
       outbound: [alone('lane-fallback', 'outbound', modules, size), fallbackBridge()],
       lanes: true,
-      learns: false,
     },
     {
-      name: 'fused suite',
+      ...everywhere,
+      name: NAMES.fused,
       inbound: fusedChain('inbound', modules, 'fused', size),
       outbound: fusedChain('outbound', modules, 'fused', size),
       lanes: true,

@@ -1,20 +1,23 @@
 import { request } from 'undici';
 import { ADDRESS, answeringListener, bootstrap, listener, plainCluster, plainRoute, SEEN } from './config.ts';
 import { type MeasuredEnvoy, startMeasured } from './envoy.ts';
-import { knownId, type RequestShape, runLoad, writeScript } from './load.ts';
-import { AUTHORITY, laneClusters, type MeshSize, outboundRoutes, TAG_HEADER, type Variant } from './profiles.ts';
+import { knownId, type RequestShape, writeScript } from './load.ts';
+import {
+  AUTHORITY,
+  laneClusters,
+  type MeshSize,
+  NAMES,
+  outboundRoutes,
+  type Profile,
+  TAG_HEADER,
+  type Variant,
+} from './profiles.ts';
+import type { Measurable } from './rounds.ts';
 
-/** Where a request goes through: one side of a sidecar, or both in a row as one hop of the mesh. */
-export type Profile = 'inbound' | 'outbound' | 'hop';
-
-/** One thing to be measured. */
-export interface Case {
+/** One chain under one kind of load. */
+export interface Case extends Measurable {
   readonly profile: Profile;
   readonly variant: Variant;
-  readonly url: string;
-  readonly script: string;
-  /** Load that teaches the trace map the known ids. */
-  readonly teach: { readonly url: string; readonly script: string } | null;
   /** The tag that must reach the upstream; null = none. */
   readonly tag: string | null;
 }
@@ -49,8 +52,10 @@ const SHAPES = {
   },
 } satisfies Record<string, RequestShape>;
 
+/** Variants beside those that learn whose calls arrive with a tag. */
+const TAGGED: readonly string[] = [NAMES.tagging, NAMES.lua, NAMES.fallback];
+
 export interface Rig {
-  readonly sut: MeasuredEnvoy;
   readonly cases: readonly Case[];
   stop(): Promise<void>;
 }
@@ -70,13 +75,14 @@ export async function startRig(variants: readonly Variant[], size: MeshSize, pin
   ) as Record<keyof typeof SHAPES, string>;
   const listeners: object[] = [];
   const clusters: object[] = [plainCluster('upstream', UPSTREAM_PORT), ...laneClusters('reviews', size, UPSTREAM_PORT)];
-  const cases: Case[] = [];
+  const cases: Omit<Case, 'sut'>[] = [];
   variants.forEach((variant, n) => {
     const port = FIRST_PORT + 3 * n;
     const url = (at: number): string => `http://${ADDRESS}:${at}`;
     const teach = variant.learns ? { url: url(port), script: scripts.teaching } : null;
     listeners.push(
-      listener({ name: `in${n}`, port, filters: variant.inbound, routes: [plainRoute('upstream')] }),
+      // Reached as every instance of the callee.
+      listener({ name: `in${n}`, port, filters: variant.inbound, routes: [plainRoute('upstream')] }, '0.0.0.0'),
       listener({
         name: `out${n}`,
         port: port + 1,
@@ -91,33 +97,28 @@ export async function startRig(variants: readonly Variant[], size: MeshSize, pin
       }),
     );
     clusters.push(...(variant.lanes ? laneClusters(`callee${n}`, size, port) : [plainCluster(`callee${n}`, port)]));
-    const call = variant.name === 'lane-fallback' ? scripts.taggedCall : scripts.call;
-    const tags = variant.learns || variant.name.includes('agging') || variant.name === 'lane-fallback';
+    const call = variant.name === NAMES.fallback ? scripts.taggedCall : scripts.call;
+    const tags = variant.learns || TAGGED.includes(variant.name);
     const tag = tags ? 'dev1' : null;
-    if (variant.inbound.length > 0 || variant.outbound.length === 0) {
-      cases.push({ profile: 'inbound', variant, url: url(port), script: scripts.tagged, teach: null, tag: 'dev1' });
-    }
-    cases.push({ profile: 'outbound', variant, url: url(port + 1), script: call, teach, tag });
-    cases.push({ profile: 'hop', variant, url: url(port + 2), script: call, teach, tag });
+    const load = { inbound: { script: scripts.tagged, teach: null, tag: 'dev1' }, call: { script: call, teach, tag } };
+    if (variant.profiles.includes('inbound'))
+      cases.push({ profile: 'inbound', url: url(port), variant, ...load.inbound });
+    if (variant.profiles.includes('outbound'))
+      cases.push({ profile: 'outbound', url: url(port + 1), variant, ...load.call });
+    if (variant.profiles.includes('hop')) cases.push({ profile: 'hop', url: url(port + 2), variant, ...load.call });
   });
   const sut = await startMeasured({
     name: 'measured',
     cpus: pinning.measured,
     bootstrap: bootstrap(listeners, clusters),
   });
-  return { sut, cases, stop: () => sut.stop() };
-}
-
-/** Sends the requests that make a case's known trace ids known. */
-export async function teach(one: Pick<Case, 'teach'>, pinning: Pinning): Promise<void> {
-  if (one.teach === null) return;
-  await runLoad({ ...one.teach, seconds: 1, connections: 16, cpus: pinning.rest });
+  return { cases: cases.map((one) => ({ ...one, sut })), stop: () => sut.stop() };
 }
 
 /** Throws unless one request through the case arrives with the tag that it should have, at an instance of its lane. */
 export async function probe(one: Case, size: MeshSize): Promise<void> {
   const known = one.profile !== 'inbound';
-  const tagged = !known || one.variant.name === 'lane-fallback';
+  const tagged = !known || one.variant.name === NAMES.fallback;
   const headers = {
     host: AUTHORITY,
     'x-request-id': knownId(7),

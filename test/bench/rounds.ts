@@ -1,6 +1,6 @@
 import type { MeasuredEnvoy } from './envoy.ts';
 import { runLoad } from './load.ts';
-import { type Case, type Pinning, teach } from './rig.ts';
+import type { Pinning } from './rig.ts';
 import { median } from './stats.ts';
 
 /** What one round of one case cost. */
@@ -11,6 +11,15 @@ export interface Sample {
   kiloInstructions: number;
   /** Answered requests per second. */
   rate: number;
+}
+
+/** Something that can be put under load. */
+export interface Measurable {
+  readonly sut: MeasuredEnvoy;
+  readonly url: string;
+  readonly script: string;
+  /** Load that must come first in every round, unmeasured. */
+  readonly teach: { readonly url: string; readonly script: string } | null;
 }
 
 export interface RoundsOptions {
@@ -25,8 +34,7 @@ export interface RoundsOptions {
  * Measures all cases in turn, round after round, every other round backwards: a machine that gets slower or a neighbour that
  * comes and goes weighs on all of them alike. A round before the first warms up and is thrown away.
  */
-export async function alternate<T extends Pick<Case, 'url' | 'script' | 'teach'>>(
-  sut: MeasuredEnvoy,
+export async function alternate<T extends Measurable>(
   cases: readonly T[],
   options: RoundsOptions,
 ): Promise<Map<T, Sample[]>> {
@@ -36,7 +44,7 @@ export async function alternate<T extends Pick<Case, 'url' | 'script' | 'teach'>
   for (let round = -1; round < options.rounds; round++) {
     const order = round % 2 === 0 ? cases : [...cases].reverse();
     for (const one of order) {
-      const sample = await measure(sut, one, options);
+      const sample = await measure(one, options);
       if (round >= 0) samples.get(one)?.push(sample);
       options.progress(++done, of);
     }
@@ -44,14 +52,18 @@ export async function alternate<T extends Pick<Case, 'url' | 'script' | 'teach'>
   return samples;
 }
 
-async function measure(
-  sut: MeasuredEnvoy,
-  one: Pick<Case, 'url' | 'script' | 'teach'>,
-  { seconds, connections, pinning }: RoundsOptions,
-): Promise<Sample> {
+async function measure(one: Measurable, { seconds, connections, pinning }: RoundsOptions): Promise<Sample> {
   await teach(one, pinning);
+  const { sut } = one;
   const before = sut.workerCpuNs();
-  const load = await runLoad({ ...one, seconds, connections, cpus: pinning.rest, watch: sut.workers() });
+  const load = await runLoad({
+    url: one.url,
+    script: one.script,
+    seconds,
+    connections,
+    cpus: pinning.rest,
+    watch: sut.workers(),
+  });
   const spent = sut.workerCpuNs() - before;
   if (load.failed > 0) throw new Error(`${one.url}: ${load.failed} of ${load.requests} requests failed`);
   return {
@@ -59,6 +71,12 @@ async function measure(
     kiloInstructions: load.instructions / 1_000 / load.requests,
     rate: load.requests / load.seconds,
   };
+}
+
+/** Sends the requests that make a case's known trace ids known. */
+export async function teach(one: Pick<Measurable, 'teach'>, pinning: Pinning): Promise<void> {
+  if (one.teach === null) return;
+  await runLoad({ ...one.teach, seconds: 1, connections: 16, cpus: pinning.rest });
 }
 
 /** The middle of every quantity over the rounds. */

@@ -61,6 +61,12 @@ test('another unit than the list says is an error', () => {
   expect(() => judge('bench', [{ ...measured(1), unit: 'ms' }], [COST])).toThrow('measured in ms');
 });
 
+test('a range holds at both ends and not beyond', () => {
+  const range: Target = { ...COST, comparator: 'within', value: [0.95, 1.05] };
+  const holds = (value: number): boolean => allHold(judge('bench', [measured(value)], [range]));
+  expect([0.94, 0.95, 1.05, 1.06].map(holds)).toEqual([false, true, true, false]);
+});
+
 test('the committed list is sound', () => {
   expect(readTargets().length).toBeGreaterThan(0);
 });

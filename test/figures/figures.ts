@@ -7,7 +7,7 @@ import { join } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-export type Comparator = '<=' | '>=' | '==';
+export type Comparator = '<=' | '>=' | '==' | 'within';
 
 /** An entry of the committed list. */
 export interface Target {
@@ -18,7 +18,8 @@ export interface Target {
   /** Which property of it, e.g. `cpu over floor`. With `name` unique within `target`. */
   readonly metric: string;
   readonly comparator: Comparator;
-  readonly value: number;
+  /** The bound; of `within` the least and the most. */
+  readonly value: number | readonly [least: number, most: number];
   readonly unit: string;
   /** What must have been measured beside it. */
   readonly peers: readonly string[];
@@ -54,13 +55,21 @@ export function readTargets(file = join(ROOT, 'test/targets.json')): readonly Ta
   const seen = new Set<string>();
   for (const entry of targets) {
     const key = `${entry.target}: ${entry.name}: ${entry.metric}`;
-    const sound =
-      ['<=', '>=', '=='].includes(entry.comparator) && Number.isFinite(entry.value) && Array.isArray(entry.peers);
-    if (!sound) throw new Error(`${file}: ${key}: expected a comparator (<=, >=, ==), a number and a list of peers`);
+    if (!isSound(entry)) {
+      throw new Error(`${file}: ${key}: expected <=, >= or == and a number, or within and a pair; and a list of peers`);
+    }
     if (seen.has(key)) throw new Error(`${file}: ${key}: listed twice`);
     seen.add(key);
   }
   return targets;
+}
+
+function isSound({ comparator, value, peers }: Target): boolean {
+  const bound =
+    comparator === 'within'
+      ? Array.isArray(value) && value.length === 2 && value.every(Number.isFinite)
+      : ['<=', '>=', '=='].includes(comparator) && Number.isFinite(value);
+  return bound && Array.isArray(peers);
 }
 
 /** Judges what was measured by the list. A listed figure that is missing, or lacks a peer, does not hold. */
@@ -89,7 +98,15 @@ function judgeOne(entry: Target, found: Measured | undefined): Figure {
   const peers = Object.fromEntries(entry.peers.map((peer) => [peer, finite(found?.peers?.[peer])]));
   const complete = value !== null && Object.values(peers).every((peer) => peer !== null);
   const holds = complete && compare(value, comparator, bound);
-  return { name, metric, value, unit, target: `${comparator} ${bound}`, holds, peers: { ...found?.peers, ...peers } };
+  return {
+    name,
+    metric,
+    value,
+    unit,
+    target: typeof bound === 'number' ? `${comparator} ${bound}` : `${comparator} ${bound.join(' to ')}`,
+    holds,
+    peers: { ...found?.peers, ...peers },
+  };
 }
 
 function isFor(entry: Target, one: Measured): boolean {
@@ -100,14 +117,16 @@ function finite(value: number | null | undefined): number | null {
   return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
-function compare(value: number, comparator: Comparator, bound: number): boolean {
+function compare(value: number, comparator: Comparator, bound: Target['value']): boolean {
+  const [least, most] = typeof bound === 'number' ? [bound, bound] : bound;
   switch (comparator) {
     case '<=':
-      return value <= bound;
+      return value <= most;
     case '>=':
-      return value >= bound;
+      return value >= least;
     case '==':
-      return value === bound;
+    case 'within':
+      return value >= least && value <= most;
   }
 }
 
