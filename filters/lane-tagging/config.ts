@@ -56,9 +56,9 @@ export function compileConfig(section: Json): TaggingConfig | null {
 }
 
 function trustOf(trust: Json | null): TrustPolicy {
-  const named = trust === null ? [] : trust.itemsOf('identities');
+  const named: Json[] = trust === null ? [] : trust.itemsOf('identities');
   const identities = new StaticArray<u64>(named.length);
   for (let i = 0; i < named.length; i++) identities[i] = named[i].text;
-  const cidrs = trust === null ? [] : trust.itemsOf('cidrs');
+  const cidrs: Json[] = trust === null ? [] : trust.itemsOf('cidrs');
   return new TrustPolicy(trust !== null && trust.is('all'), blocksOf(cidrs), identities);
 }
