@@ -17,6 +17,7 @@ import {
   type PartStatus,
   type Progress,
 } from './driver.ts';
+import { Guard } from './guard.ts';
 import { ensureInotify } from './limits.ts';
 import { LOG_FLUSH_MS, type StateFolder, writeNodeFiles } from './state.ts';
 
@@ -44,6 +45,7 @@ interface Running {
 export class ProcessDriver implements Driver {
   private readonly options: ProcessDriverOptions;
   private readonly nodes = new Map<string, Running>();
+  private guard: Guard | undefined;
 
   constructor(options: ProcessDriverOptions) {
     this.options = options;
@@ -52,6 +54,7 @@ export class ProcessDriver implements Driver {
   async up(plans: readonly NodePlan[], progress: Progress = () => {}): Promise<void> {
     ensureInotify(plans, progress);
     await this.options.state.create();
+    this.guard ??= new Guard(this.options.state.pids);
     const swept = await this.options.state.sweep();
     if (swept > 0) progress(`ended ${swept} processes that an earlier run left behind`);
     try {
@@ -73,6 +76,8 @@ export class ProcessDriver implements Driver {
   }
 
   async start(plan: NodePlan): Promise<void> {
+    await this.options.state.create();
+    this.guard ??= new Guard(this.options.state.pids);
     const node = this.known(plan);
     await this.startApp(node);
     await this.startEnvoyOf(node);
@@ -138,6 +143,8 @@ export class ProcessDriver implements Driver {
     const gateways = ids.filter((id) => this.rank(id) === 0);
     await Promise.all(gateways.map((id) => this.stop(id)));
     await Promise.all(ids.filter((id) => !gateways.includes(id)).map((id) => this.stop(id)));
+    await this.guard?.release();
+    this.guard = undefined;
     await this.options.state.tidy();
   }
 

@@ -49,13 +49,17 @@ export class StateFolder {
     return join(this.root, 'logs', `${id}.posts.jsonl`);
   }
 
+  get pids(): string {
+    return join(this.root, 'pids');
+  }
+
   get supervisorSocket(): string {
     return join(this.run, 'supervisor.sock');
   }
 
   async create(): Promise<void> {
     await mkdir(join(this.root, 'logs'), { recursive: true });
-    await mkdir(join(this.root, 'pids'), { recursive: true });
+    await mkdir(this.pids, { recursive: true });
     await mkdir(this.run, { recursive: true, mode: 0o700 });
   }
 
@@ -66,16 +70,16 @@ export class StateFolder {
 
   /** Remembers a process so that a later run can end it; `mark` is a word of its command line that proves identity. */
   async remember(name: string, pid: number, mark: string): Promise<void> {
-    await writeFile(join(this.root, 'pids', name), `${pid}\n${mark}\n`);
+    await writeFile(join(this.pids, name), `${pid}\n${mark}\n`);
   }
 
   forget(name: string): void {
-    rmSync(join(this.root, 'pids', name), { force: true });
+    rmSync(join(this.pids, name), { force: true });
   }
 
   /** Remembered processes that still run and still are what they were: a pid alone may have been given to another. */
   survivors(): { name: string; pid: number }[] {
-    const folder = join(this.root, 'pids');
+    const folder = this.pids;
     if (!existsSync(folder)) return [];
     return readdirSync(folder).flatMap((name) => {
       const [pidText = '', mark = ''] = readFileSync(join(folder, name), 'utf8').split('\n');

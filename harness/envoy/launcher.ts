@@ -39,7 +39,7 @@ export interface Envoy {
 
 /**
  * Spawns one Envoy. Hot restart is switched off: it is what makes several Envoys of one host collide on a base id, and
- * what leaves shared memory behind. Envoy ends with the thread that spawned it: call this from a main thread.
+ * what leaves shared memory behind. Without it Envoy does not end with its parent, either: see the drivers' guard.
  */
 export async function spawnEnvoy(options: EnvoyOptions): Promise<Envoy> {
   if (Buffer.byteLength(options.adminSocket) > MAX_SOCKET_PATH) {

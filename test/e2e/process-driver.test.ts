@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,7 +11,7 @@ import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { alive } from '../../harness/process/child.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { type PlainMesh, plainMesh } from './plain-mesh.ts';
-import { ask, bookinfoBundle, temporaryState } from './support.ts';
+import { ask, bookinfoBundle, ROOT, temporaryState } from './support.ts';
 
 let state: StateFolder;
 let remove: () => Promise<void>;
@@ -121,6 +122,21 @@ describe('a supervisor', () => {
     await over;
     expect(state.survivors()).toEqual([]);
     await expect(remote.status()).rejects.toThrow('no supervisor at');
+  });
+
+  it('takes every process with it when it is killed itself', async () => {
+    const program = `
+      const { ProcessDriver } = await import(${JSON.stringify(join(ROOT, 'harness/drivers/process.ts'))});
+      const { StateFolder } = await import(${JSON.stringify(join(ROOT, 'harness/drivers/state.ts'))});
+      const [root, envoy, bookinfo, plans] = process.argv.slice(1);
+      await new ProcessDriver({ state: new StateFolder(root), envoy, bookinfo }).up(JSON.parse(plans));
+      process.kill(process.pid, 'SIGKILL');`;
+    const envoy = (await resolveEnvoy()).path;
+    const words = ['--import', 'tsx', '--input-type=module', '-e', program, state.root, envoy, await bookinfoBundle()];
+    const killed = spawnSync(process.execPath, [...words, JSON.stringify(mesh.plans)], { timeout: 60_000, cwd: ROOT });
+    expect([killed.signal, killed.stderr.toString()]).toEqual(['SIGKILL', '']);
+    const none = () => (state.survivors().length === 0 ? found(0) : notYet(`${state.survivors().length} still run`));
+    await waitUntil('all processes gone', none, { deadlineMs: 10_000 });
   });
 
   it('ends what an earlier run left behind, and nothing else', async () => {
