@@ -42,6 +42,12 @@ let sourceCount: i32 = 0;
 const REQUEST_ID = ascii('x-request-id');
 useRequestId();
 
+/** What the configuration before used. */
+let tagHeaderBefore: Slice = tagHeader;
+const namesBefore = new StaticArray<u64>(MAX_TRACE_SOURCES);
+const formatsBefore = new StaticArray<i32>(MAX_TRACE_SOURCES);
+let countBefore: i32 = 0;
+
 let sequence: u32 = 0;
 let known: u32 = 0;
 let tagValue: Slice = NONE;
@@ -68,10 +74,28 @@ export function useTraceSources(): void {
   sourceCount = 0;
 }
 
-/** Only `x-request-id`: what holds unless a filter says otherwise. To be called where a configuration begins. */
-export function useRequestId(): void {
+/** Only `x-request-id`: what holds unless a filter says otherwise. */
+function useRequestId(): void {
   useTraceSources();
   addTraceSource(REQUEST_ID, TraceFormat.Plain);
+}
+
+/** To be called where a configuration begins: nothing of the one before is left, unless `undoConfiguration` says so. */
+export function beginConfiguration(): void {
+  tagHeaderBefore = tagHeader;
+  countBefore = sourceCount;
+  for (let i = 0; i < sourceCount; i++) {
+    namesBefore[i] = sourceNames[i];
+    formatsBefore[i] = sourceFormats[i];
+  }
+  useRequestId();
+}
+
+/** The configuration is refused: the one before goes on as it was. */
+export function undoConfiguration(): void {
+  useTagHeader(tagHeaderBefore);
+  useTraceSources();
+  for (let i = 0; i < countBefore; i++) addTraceSource(namesBefore[i], formatsBefore[i]);
 }
 
 /** `name` is permanent; a source past `MAX_TRACE_SOURCES` is dropped. */

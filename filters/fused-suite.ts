@@ -13,7 +13,7 @@ import {
   WorkerSlot,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
-import { useRequestId } from './exchange';
+import { beginConfiguration, undoConfiguration } from './exchange';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
 import { FilterPlugin, readConfiguration, TICK_MS } from './plugin';
@@ -37,13 +37,11 @@ export class Suite extends FusedPlugin {
   onConfigure(configuration: Slice): bool {
     const sections = readConfiguration(configuration, 'causeway');
     if (sections === null) return false;
-    useRequestId();
-    const propagation = sections.get('trace-propagation');
-    const applies = propagation !== null && this.isOutbound(propagation);
-    if (applies && !this.add(sections, new TracePropagationPlugin())) return false;
-    if (!this.add(sections, new LaneTaggingPlugin())) return false;
-    if (!applies && !this.add(sections, new TracePropagationPlugin())) return false;
-    if (!this.add(sections, new LaneFallbackPlugin())) return false;
+    beginConfiguration();
+    if (!this.addAll(sections)) {
+      undoConfiguration();
+      return false;
+    }
     this.role = text(vmConfiguration());
     counter(`causeway_vm_configured_total.role.${this.role}`).add();
     const slot = new WorkerSlot(`v1/worker/${this.role}`, (TICK_MS as u64) * 1_000_000);
@@ -80,6 +78,16 @@ export class Suite extends FusedPlugin {
       this.heartbeat = heartbeat;
     }
     heartbeat.set(now() / NANOSECONDS);
+  }
+
+  /** In the order in which they see a request. */
+  private addAll(sections: Json): bool {
+    const propagation = sections.get('trace-propagation');
+    const applies = propagation !== null && this.isOutbound(propagation);
+    if (applies && !this.add(sections, new TracePropagationPlugin())) return false;
+    if (!this.add(sections, new LaneTaggingPlugin())) return false;
+    if (!applies && !this.add(sections, new TracePropagationPlugin())) return false;
+    return this.add(sections, new LaneFallbackPlugin());
   }
 
   private isOutbound(section: Json): bool {

@@ -5,7 +5,7 @@
 import { HttpPlugin, lenOf, logCritical, Slice, setTickPeriod, slice } from 'proxy-wasm-assemblyscript-sdk';
 import { Json, parseError, parseJson } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { validate } from 'proxy-wasm-assemblyscript-sdk/config/validate';
-import { useRequestId } from './exchange';
+import { beginConfiguration, undoConfiguration } from './exchange';
 import { SCHEMA } from './schema.gen';
 
 /** Period of the tick that hands metrics over. */
@@ -50,8 +50,11 @@ export abstract class FilterPlugin extends HttpPlugin {
   onConfigure(configuration: Slice): bool {
     const section = readConfiguration(configuration, this.filterName());
     if (section === null) return false;
-    useRequestId();
-    if (!this.configure(section)) return false;
+    beginConfiguration();
+    if (!this.configure(section)) {
+      undoConfiguration();
+      return false;
+    }
     setTickPeriod(TICK_MS);
     return true;
   }

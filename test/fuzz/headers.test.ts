@@ -77,6 +77,15 @@ class Comparison {
     }
   }
 
+  /** A configuration push that every side refuses: nothing may change. */
+  pushRefused(scenario: Scenario): void {
+    for (const side of this.#sides) {
+      expect(side.vm.reconfigure(scenario.roles[side.role]).configured, 'an expression that does not parse').toBe(
+        false,
+      );
+    }
+  }
+
   /** One request; on some sides it stays open while others come. */
   run(number: number): void {
     const random = new Random(this.#seed * 1_000_000 + number);
@@ -232,6 +241,7 @@ it('a configuration that is pushed under load replaces the one before as a whole
   const cases = scaled(CASES / 20, 1_000);
   for (let i = 0; i < cases; i++) {
     if (i > 0 && i % 50 === 0) comparison.push(i % 100 === 0 ? first : PUSHED);
+    if (i % 50 === 20) comparison.pushRefused(REFUSED);
     comparison.run(i);
   }
   comparison.finish();
@@ -260,6 +270,26 @@ const PUSHED: Scenario = {
     outbound: {
       'lane-tagging': { trust: 'all', rules: [{ lane: 'half', match: { percentage: { percent: 50 } } }] },
       'lane-fallback': { direction: 'outbound', edges: 'all' },
+    },
+  },
+};
+
+/** Its last filter has an expression that Envoy does not take, after the others have been configured. */
+const REFUSED: Scenario = {
+  name: 'a push that is refused',
+  tagHeader: 'x-other-lane',
+  traceHeaders: [],
+  roles: {
+    inbound: {
+      'trace-propagation': { direction: 'inbound', tagHeader: 'x-other-lane', sources: [{ header: 'b3' }] },
+      'lane-fallback': { direction: 'inbound', redirects: [{ name: 'bad', match: { cel: 'request.' }, to: 'unit2' }] },
+    },
+    outbound: {
+      'lane-tagging': { tagHeader: 'x-other-lane', sources: [{ header: 'b3' }] },
+      'lane-fallback': {
+        direction: 'outbound',
+        steering: [{ name: 'bad', match: { cel: 'request.' }, to: [{ lanes: ['base'] }] }],
+      },
     },
   },
 };
