@@ -191,7 +191,8 @@ function hashPolicy(service: LaneService): JsonObject {
 function sharedFields(options: RouteOptions, strict: boolean): JsonObject {
   return {
     ...(strict ? { request_headers_to_remove: [STRICT] } : {}),
-    ...(options.edge ? { response_headers_to_remove: REPORT_HEADERS } : {}),
+    // The retry has read it before the route takes it off: nobody behind needs it.
+    response_headers_to_remove: options.edge ? REPORT_HEADERS : [UNREACHED],
     ...(options.report ? { response_headers_to_add: reportHeaders(options.report.tagHeader) } : {}),
   };
 }
