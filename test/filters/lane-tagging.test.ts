@@ -400,6 +400,13 @@ describe('the DNS label of a lane', () => {
     const labels = lanes.map(dnsLabel);
     for (const label of labels) expect(label).toMatch(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
     expect(new Set(labels).size).toBe(lanes.length);
-    expect(dnsLabel('Dev1')).toBe(dnsLabel('Dev1'));
+  });
+
+  it('is the one that AssemblyScript computes', () => {
+    // The same values stand in test/policy/lane-tagging.spec.ts.
+    expect(dnsLabel('Dev1')).toBe('dev1-t6dpxab');
+    expect(dnsLabel('a.b')).toBe('a-b-kwdnkaa');
+    expect(dnsLabel('a_b')).toBe('a-b-vuinkaa');
+    expect(dnsLabel(`${'x'.repeat(62)}Y`)).toBe(`${'x'.repeat(55)}-cfqxfik`);
   });
 });
