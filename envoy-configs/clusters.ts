@@ -229,6 +229,8 @@ function memberCluster(
     ...endpointSource(name, instances, key, scheme),
     ...loadBalancing(service),
     health_checks: [activeCheck(service.healthCheck, service.protocol !== 'http1', intervals)],
+    // Envoy would go on choosing a host that has been taken off the endpoints until its check fails, that is, until it is gone.
+    ignore_health_on_host_removal: true,
     outlier_detection: OUTLIERS,
     circuit_breakers: circuitBreakers(scheme),
     typed_extension_protocol_options: httpProtocol(service),
