@@ -15,6 +15,8 @@ export interface Scene {
   needs: readonly FilterName[];
   /** Rates and kills cannot be played once more for each filter in turn. */
   heavy?: boolean;
+  /** The driver that it needs, where it does not play on every one. */
+  only?: 'process' | 'compose';
   /** False = proxies were killed or made calls without evidence, so the counts cannot be compared. Default true. */
   compare?: boolean;
   play(stage: Stage, record: Recorder): Promise<void>;

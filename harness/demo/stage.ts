@@ -45,6 +45,8 @@ export interface StageOptions {
   /** Words that start the command line program, such as `node build/causeway.mjs`. */
   cli: readonly string[];
   scale?: number;
+  /** Milliseconds that proxies get to hand over and log their claims. Default 5,000. */
+  claimDeadlineMs?: number;
 }
 
 /** Milliseconds after which a request of a scene counts as unanswered. */
@@ -60,6 +62,7 @@ export class Stage {
   readonly scale: number;
   /** Every call made so far has been counted and logged by the proxies. */
   quiet = false;
+  readonly claimDeadlineMs: number;
   private current: Deployment;
   private readonly options: StageOptions;
   private readonly agents = new Map<string, Agent>();
@@ -70,6 +73,7 @@ export class Stage {
     this.driver = options.deployment.driver;
     this.url = options.url;
     this.scale = options.scale ?? 1;
+    this.claimDeadlineMs = options.claimDeadlineMs ?? 5_000;
   }
 
   get deployment(): Deployment {

@@ -56,6 +56,7 @@ export async function playScene(
       ? await agreement(stage.claimants, before, proved, {
           baseline: stage.mesh.baseline,
           gatewayService: stage.entrance,
+          deadlineMs: stage.claimDeadlineMs,
         })
       : undefined;
   stage.quiet = compared !== undefined;

@@ -18,6 +18,7 @@ export const DRIVER_METHODS = [
   'status',
   'journal',
   'down',
+  'ping',
 ] as const;
 export type DriverMethod = (typeof DRIVER_METHODS)[number];
 
@@ -73,6 +74,14 @@ export class RemoteDriver implements Driver {
 
   async down(): Promise<void> {
     await this.call('down', []);
+  }
+
+  /** True when a supervisor answers; asks none of its processes. */
+  ping(): Promise<boolean> {
+    return this.call('ping', []).then(
+      () => true,
+      () => false,
+    );
   }
 
   private call(method: DriverMethod, args: unknown[], progress: Progress = () => {}): Promise<unknown> {

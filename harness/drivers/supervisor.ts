@@ -78,6 +78,8 @@ async function perform(
     case 'revive':
     case 'journal':
       return driver[method](first);
+    case 'ping':
+      return null;
     case 'status':
     case 'down':
       return driver[method]();
@@ -116,8 +118,5 @@ export async function startSupervisor(command: readonly string[], state: StateFo
 
 /** True when a supervisor answers for this state folder. */
 export async function isSupervised(state: StateFolder): Promise<boolean> {
-  return new RemoteDriver(state.supervisorSocket).status().then(
-    () => true,
-    () => false,
-  );
+  return new RemoteDriver(state.supervisorSocket).ping();
 }

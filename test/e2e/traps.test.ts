@@ -82,6 +82,18 @@ it('loses what is in flight in the VM that traps, and nothing else', async () =>
     const drift = ((await sidecar.residentBytes()) - before) / MIB;
     const to = performance.now();
     await traffic.stop();
+    if (process.env.DBG)
+      for (const l of traffic.sent.filter(isLost))
+        console.log(
+          l.role,
+          (l.start - from).toFixed(0),
+          (l.end - from).toFixed(0),
+          l.status,
+          l.text.slice(0, 80),
+          traps
+            .map((t) => `${t.role[0]}${(t.at.sent - from).toFixed(0)}-${(t.at.answered - from).toFixed(0)}`)
+            .join(' '),
+        );
 
     const damages = traps.map(({ role, at }, n) => damage(traffic.sent, role, at, traps[n + 1]?.at.sent ?? to));
     const sum = (pick: (one: Damage) => number): number => damages.reduce((total, one) => total + pick(one), 0);
@@ -151,7 +163,7 @@ it('shows a query of death by its heartbeat and its reloads, and serves the othe
       { deadlineMs: 15_000 },
     );
     await traffic.stop();
-
+    if (process.env.DBG) console.log({ stale, fresh, reloads, back, deaths });
     const during = traffic.sent.filter((one) => one.start >= from && one.start < to);
     const lost = during.filter((one) => one.role === role && isLost(one)).length;
     const seconds = (to - from) / 1_000;

@@ -74,6 +74,8 @@ export const outage: Scene = {
     'Killed, lost with their machine, frozen, and taken out of the endpoints, each under steady traffic with 30 % POST. The baseline serves meanwhile, no POST runs twice, and the lane’s instance serves again when it is back.',
   needs: ['lane-tagging', 'trace-propagation', 'lane-fallback'],
   heavy: true,
+  // An application that is revived takes its whole namespace along there, its Envoy included.
+  only: 'process',
   async play(stage, record) {
     for (const kind of [KILL, MACHINE, REMOVAL, STOP]) {
       const played = await play(stage, kind);

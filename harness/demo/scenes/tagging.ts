@@ -30,6 +30,8 @@ export const threeOptions: Scene = {
   shows:
     'A front API gateway has tagged already and is believed by its address; the ingress gateway tags; the sidecar of the entrance service’s caller tags. A stranger’s tag is taken off.',
   needs: ['lane-tagging', 'trace-propagation', 'lane-fallback'],
+  // Calls from a second address of this machine, which containers would not see.
+  only: 'process',
   async play(stage, record) {
     const tagged = { [stage.mesh.tagHeader]: 'dev1' };
     await record.ask({ path: '/productpage', headers: tagged, from: API_GATEWAY, hops: DEV1, wants: 'dev1' });

@@ -1,0 +1,64 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { meshFile } from '../../harness/demo/command.ts';
+import { openStage } from '../../harness/demo/open.ts';
+import type { SceneResult } from '../../harness/demo/scene.ts';
+import type { Stage } from '../../harness/demo/stage.ts';
+import { ProcessDriver } from '../../harness/drivers/process.ts';
+import { StateFolder } from '../../harness/drivers/state.ts';
+import { resolveEnvoy } from '../../harness/envoy/binary.ts';
+import { bookinfoBundle, ROOT } from './support.ts';
+
+export interface StoryOptions {
+  /** First two octets of all addresses, so that tests and a demo can run beside each other. */
+  network: string;
+  scale: number;
+  claimDeadlineMs?: number;
+  edit?(text: string): string;
+}
+
+/** The demo's mesh as local processes, as `make test` has built everything for it. */
+export async function openStory(options: StoryOptions): Promise<{ stage: Stage; close: () => Promise<void> }> {
+  const wasmPath = built('causeway.wasm');
+  const cli = [process.execPath, built('causeway.mjs')];
+  const folder = await mkdtemp(join(tmpdir(), 'cw-'));
+  const state = new StateFolder(join(folder, 'bookinfo'));
+  const driver = new ProcessDriver({ state, envoy: (await resolveEnvoy()).path, bookinfo: await bookinfoBundle() });
+  const { network, scale, claimDeadlineMs, edit = (text: string) => text } = options;
+  const opened = await openStage({
+    deployment: { state, driver, driverName: 'process', wasmPath, resolve: { network } },
+    text: edit(readFileSync(meshFile(), 'utf8')),
+    file: join(folder, 'bookinfo.yaml'),
+    cli,
+    scale,
+    ...(claimDeadlineMs === undefined ? {} : { claimDeadlineMs }),
+  });
+  return {
+    stage: opened.stage,
+    close: async () => {
+      await opened.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+/** What does not hold in a scene, for messages; empty when all does. */
+export function faults(result: SceneResult): string[] {
+  return [
+    ...result.exchanges
+      .filter(({ holds }) => !holds)
+      .map(
+        ({ request, status, hops, expected }) =>
+          `${request}: ${status} ${hops.join(' ')} instead of ${expected.join(' ')}`,
+      ),
+    ...result.checks.filter(({ holds }) => !holds).map(({ what, found }) => `${what}: found ${found}`),
+  ];
+}
+
+function built(name: string): string {
+  const path = join(ROOT, 'build', name);
+  if (!existsSync(path)) throw new Error(`${path}: not there; run \`make build\``);
+  return path;
+}
