@@ -1,11 +1,7 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { resolveEnvoy } from '../../harness/envoy/binary.ts';
-import { type Envoy, startEnvoy } from '../../harness/envoy/launcher.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { twinBootstrap } from './envoy-bootstrap.ts';
+import { PluginEnvoy } from './plugin-envoy.ts';
 import type { Twin, TwinExchange, TwinOptions, TwinRequest } from './twin.ts';
 import { bodyOf, pairsOf, Upstream } from './upstream.ts';
 
@@ -13,70 +9,41 @@ const REQUEST_TIMEOUT_MS = 10_000;
 
 /** The plugin in a stock Envoy with one worker, between a Node client and Node upstreams. */
 export class EnvoyTwin implements Twin {
-  #envoy: Envoy;
-  #folder: string;
-  #port: number;
+  #host: PluginEnvoy;
   #upstreams: Readonly<Record<string, Upstream>>;
 
-  private constructor(envoy: Envoy, folder: string, port: number, upstreams: Readonly<Record<string, Upstream>>) {
-    this.#envoy = envoy;
-    this.#folder = folder;
-    this.#port = port;
+  private constructor(host: PluginEnvoy, upstreams: Readonly<Record<string, Upstream>>) {
+    this.#host = host;
     this.#upstreams = upstreams;
   }
 
   static async start(options: TwinOptions): Promise<EnvoyTwin> {
-    const folder = await mkdtemp(join(tmpdir(), 'twin-'));
     const upstreams: Record<string, Upstream> = {};
     try {
       upstreams.app = await Upstream.start(options.upstream ?? (() => ({})));
       for (const [name, handler] of Object.entries(options.clusters ?? {})) {
         upstreams[name] = await Upstream.start(handler);
       }
-      const adminSocket = join(folder, 'admin.sock');
-      const config = join(folder, 'envoy.yaml');
       const ports = Object.fromEntries(Object.entries(upstreams).map(([name, upstream]) => [name, upstream.port]));
-      await writeFile(config, twinBootstrap(options, adminSocket, ports));
-      const envoy = await startEnvoy({
-        name: 'twin',
-        binary: (await resolveEnvoy()).path,
-        config,
-        adminSocket,
-        logPath: join(folder, 'envoy.log'),
-        args: ['--component-log-level', 'wasm:info', '--log-format', '%l|%v'],
-      });
-      try {
-        return new EnvoyTwin(envoy, folder, await listenerPort(envoy), upstreams);
-      } catch (error) {
-        await envoy.stop(500);
-        throw error;
-      }
+      return new EnvoyTwin(await PluginEnvoy.start((socket) => twinBootstrap(options, socket, ports)), upstreams);
     } catch (error) {
       await stopAll(upstreams);
-      await rm(folder, { recursive: true, force: true });
       throw error;
     }
   }
 
   async exchange(request: TwinRequest = {}): Promise<TwinExchange> {
     const before = this.#upstreams.app?.requests.length ?? 0;
-    const answer = await send(this.#port, request);
+    const answer = await send(this.#host.port, request);
     return { ...answer, upstream: this.#upstreams.app?.requests[before] };
   }
 
-  /** Lines of Envoy's log that come from the plugin, without Envoy's prefix (plugin name, root id, vm id). */
-  async logs(): Promise<string[]> {
-    const text = await readFile(this.#envoy.child.logPath, 'utf8');
-    const lines: string[] = [];
-    for (const line of text.split('\n')) {
-      const message = /^\w+\|wasm log [^:]*: (.*)$/.exec(line)?.[1];
-      if (message !== undefined) lines.push(message);
-    }
-    return lines;
+  logs(): Promise<string[]> {
+    return this.#host.logs();
   }
 
   async metric(name: string): Promise<number | undefined> {
-    const stats = await this.#envoy.admin.stats(`^wasmcustom\\.${name}$`);
+    const stats = await this.#host.envoy.admin.stats(`^wasmcustom\\.${name}$`);
     return stats.get(`wasmcustom.${name}`);
   }
 
@@ -85,25 +52,13 @@ export class EnvoyTwin implements Twin {
   }
 
   async stop(): Promise<void> {
-    await this.#envoy.stop();
+    await this.#host.stop();
     await stopAll(this.#upstreams);
-    await rm(this.#folder, { recursive: true, force: true });
   }
 }
 
 async function stopAll(upstreams: Readonly<Record<string, Upstream>>): Promise<void> {
   await Promise.all(Object.values(upstreams).map((upstream) => upstream.stop()));
-}
-
-/** The listener has port 0 in the bootstrap: the kernel chose one. */
-async function listenerPort(envoy: Envoy): Promise<number> {
-  const { body } = await envoy.admin.get('/listeners?format=json');
-  const parsed = JSON.parse(body) as {
-    listener_statuses: { local_address: { socket_address: { port_value: number } } }[];
-  };
-  const port = parsed.listener_statuses[0]?.local_address.socket_address.port_value;
-  if (port === undefined) throw new Error(`no listener in ${body}`);
-  return port;
 }
 
 function send(port: number, request: TwinRequest): Promise<Omit<TwinExchange, 'upstream'>> {
