@@ -6,9 +6,10 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { SuiteConfig } from '../../filters/schema.ts';
-import { EmulatedHost, HeaderMap, type HttpStream, type Properties, type Vm } from '../emulator/index.ts';
+import { EmulatedHost, HeaderMap, type HttpStream, MapType, type Properties, type Vm } from '../emulator/index.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 import type { Served } from './reference/lane-fallback.ts';
+import { EXPRESSION, expressionHolds } from './reference/matcher.ts';
 import { Random, scaled, shown } from './reference/random.ts';
 import { sortedHeaders } from './reference/request.ts';
 import { type FuzzedRequest, RequestMaker } from './reference/requests.ts';
@@ -47,6 +48,9 @@ class Comparison {
     { seed, torture = false, modelled = scenario }: { seed: number; torture?: boolean; modelled?: Scenario },
   ) {
     this.host = new EmulatedHost(module, { record: false });
+    this.host.foreign.explain(EXPRESSION, (context) =>
+      expressionHolds(context.readableMap(MapType.RequestHeaders)?.get('x-cel')),
+    );
     this.#maker = new RequestMaker(scenario);
     this.#seed = seed;
     const roles = Object.entries(scenario.roles) as [Role, SuiteConfig][];

@@ -15,6 +15,14 @@ export interface MatchInput {
   readonly sticky: bigint;
 }
 
+/** The one expression that scenarios use, and what it means of the header `x-cel`. */
+export const EXPRESSION = "request.headers['x-cel'].matches('^[a-f]+$')";
+
+/** Undefined where Envoy answers with an error, which is no match: the header is not there. */
+export function expressionHolds(header: string | undefined): boolean | undefined {
+  return header === undefined ? undefined : /^[a-f]+$/.test(header);
+}
+
 interface TextTest {
   readonly present?: boolean;
   readonly exact?: string;
@@ -38,6 +46,7 @@ export function matches(match: Match, input: MatchInput, salt: string): boolean 
     const { percent, salt: own } = match.percentage;
     return input.sticky !== 0n && fraction(input.sticky, own ?? salt) < percent / 100;
   }
+  if (match.cel === EXPRESSION) return expressionHolds(headers.joined('x-cel')) ?? false;
   if (match.caller?.identity !== undefined) return holds(match.caller.identity, identity(input.connection));
   if (match.caller?.cidrs !== undefined) return isInBlocks(input.connection.sourceAddress, match.caller.cidrs);
   throw new TypeError(`no model for the matcher ${JSON.stringify(match)}`);

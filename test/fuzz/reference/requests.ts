@@ -82,6 +82,7 @@ export class RequestMaker {
       ['end-user', random.pick(['dev2', 'dev2', 'DEV2', 'dev22'])],
       ['x-word', random.pick(['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta', 'Alpha', ''])],
       ['x-a', random.pick(['', '1'])],
+      ['x-cel', random.pick(['abc', 'f', 'fg', 'ABC', '', 'a\xff'])],
       ['x-b', random.bytes(random.below(5))],
       ['x-load-test', random.pick(['1', '1 ', '0'])],
       [random.pick(INTERNAL), random.pick(['1', 'unit9', random.bytes(8)])],

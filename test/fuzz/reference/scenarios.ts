@@ -3,6 +3,7 @@ import type { LaneFallbackConfig } from '../../../filters/lane-fallback/schema.t
 import type { LaneTaggingConfig } from '../../../filters/lane-tagging/schema.ts';
 import type { SuiteConfig } from '../../../filters/schema.ts';
 import type { Format } from '../trace-reference.ts';
+import { EXPRESSION } from './matcher.ts';
 
 export interface Scenario {
   readonly name: string;
@@ -43,6 +44,7 @@ const RULES: NonNullable<LaneTaggingConfig['rules']> = [
   { lane: 'gold', match: { query: { name: 'lane', prefix: 'go' } } },
   { lane: 'canary', match: { all: [{ path: { prefix: '/reviews/' } }, { method: { in: ['GET', 'HEAD'] } }] } },
   { name: 'caller', lane: 'transfer', match: { caller: { cidrs: ['10.1.0.0/16', '2001:db8::/32'] } } },
+  { name: 'expression', lane: 'celled', match: { cel: EXPRESSION } },
   { name: 'id', lane: 'island', match: { caller: { identity: { suffix: '/sa/tester' } } } },
   ...['alpha', 'beta', 'gamma', 'delta', 'epsilon'].map((word) => ({
     lane: word,
