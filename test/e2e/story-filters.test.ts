@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import * as edits from '../../harness/config/edit.ts';
 import { FILTERS, type Scene } from '../../harness/demo/scene.ts';
 import type { Stage } from '../../harness/demo/stage.ts';
 import { playScene, STORY } from '../../harness/demo/story.ts';
-import { faults, openStory } from './story-stage.ts';
+import { faults, openStory, withDev2 } from './story-stage.ts';
 
 /**
  * Each filter in turn is switched off: the scenes that need it must fail, the others must hold. A scene that holds without
@@ -12,23 +11,6 @@ import { faults, openStory } from './story-stage.ts';
 
 let stage: Stage;
 let close: () => Promise<void>;
-
-/** Lane dev2 as the story's first scene makes it. */
-function withDev2(text: string): string {
-  const rule =
-    (name: string, entrance: string, match: object, at = 'gateway') =>
-    (before: string) =>
-      edits.addRule(before, { name, at, entrance, match, lane: 'dev2' });
-  const steps = [
-    (before: string) => edits.createLane(before, 'dev2', {}),
-    (before: string) => edits.addService(before, 'dev2', 'reviews', { version: 'v3' }),
-    rule('dev2-user', 'productpage', { header: { name: 'end-user', exact: 'dev2' } }),
-    rule('dev2-preview', 'productpage', { query: { name: 'preview', exact: 'dev2' } }),
-    rule('dev2-cookie', 'productpage', { cookie: { name: 'lane', exact: 'dev2' } }),
-    rule('dev2-signed-in', 'reviews', { header: { name: 'end-user', exact: 'dev2' } }, 'sidecar'),
-  ];
-  return steps.reduce((before, step) => step(before), text);
-}
 
 beforeAll(async () => {
   ({ stage, close } = await openStory({ network: '127.71', scale: 200, claimDeadlineMs: 2_500, edit: withDev2 }));

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import * as edits from '../../harness/config/edit.ts';
 import { meshFile } from '../../harness/demo/command.ts';
 import { openStage } from '../../harness/demo/open.ts';
 import type { SceneResult } from '../../harness/demo/scene.ts';
@@ -44,6 +45,23 @@ export async function openStory(options: StoryOptions): Promise<{ stage: Stage; 
   };
 }
 
+/** Lane dev2 as the story's first scene makes it. */
+export function withDev2(text: string): string {
+  const rule =
+    (name: string, entrance: string, match: object, at = 'gateway') =>
+    (before: string) =>
+      edits.addRule(before, { name, at, entrance, match, lane: 'dev2' });
+  const steps = [
+    (before: string) => edits.createLane(before, 'dev2', {}),
+    (before: string) => edits.addService(before, 'dev2', 'reviews', { version: 'v3' }),
+    rule('dev2-user', 'productpage', { header: { name: 'end-user', exact: 'dev2' } }),
+    rule('dev2-preview', 'productpage', { query: { name: 'preview', exact: 'dev2' } }),
+    rule('dev2-cookie', 'productpage', { cookie: { name: 'lane', exact: 'dev2' } }),
+    rule('dev2-signed-in', 'reviews', { header: { name: 'end-user', exact: 'dev2' } }, 'sidecar'),
+  ];
+  return steps.reduce((before, step) => step(before), text);
+}
+
 /** What does not hold in a scene, for messages; empty when all does. */
 export function faults(result: SceneResult): string[] {
   return [
@@ -57,7 +75,7 @@ export function faults(result: SceneResult): string[] {
   ];
 }
 
-function built(name: string): string {
+export function built(name: string): string {
   const path = join(ROOT, 'build', name);
   if (!existsSync(path)) throw new Error(`${path}: not there; run \`make build\``);
   return path;
