@@ -104,6 +104,11 @@ const ODD: readonly unknown[] = [
   { cel: 'true' },
 ];
 
+/** A copy, because mutations go on changing what they have put in. */
+function oddOne(random: Random): unknown {
+  return structuredClone(random.pick(ODD));
+}
+
 /** A value that the schema allows, most of the time: bounds on characters are not looked at. */
 export function sample(schema: SchemaNode, definitions: Definitions, random: Random, depth = 0): unknown {
   const name = definitionName(schema);
@@ -181,7 +186,7 @@ export function mutate(value: unknown, random: Random): unknown {
   const copy = structuredClone(value);
   for (let i = random.between(1, 3); i > 0; i--) {
     const places = placesOf(copy);
-    if (places.length === 0) return random.pick(ODD);
+    if (places.length === 0) return oddOne(random);
     mutatePlace(random.pick(places), places, random);
   }
   return copy;
@@ -196,7 +201,7 @@ function mutatePlace({ holder, key }: Place, places: readonly Place[], random: R
       return;
     case 1:
       if (Array.isArray(holder)) holder.push(structuredClone(old));
-      else holder[random.pick(['x', '', `${key}s`, 'name', 'exact', 'é', 'a b', '__proto'])] = random.pick(ODD);
+      else holder[random.pick(['x', '', `${key}s`, 'name', 'exact', 'é', 'a b', '__proto'])] = oddOne(random);
       return;
     case 2: {
       const other = random.pick(places);
@@ -213,13 +218,13 @@ function mutatePlace({ holder, key }: Place, places: readonly Place[], random: R
       if (typeof old === 'string') holder[key] = mutateText(old, random);
       else if (typeof old === 'number')
         holder[key] = random.pick([old + 1, old - 1, old / 2, -old, old * 1e9, old + 1e-9]);
-      else holder[key] = random.pick(ODD);
+      else holder[key] = oddOne(random);
       return;
     case 5:
       holder[key] = nested(old, random.pick([1, 8, 14, 31, 40]), random);
       return;
     default:
-      holder[key] = structuredClone(random.pick(ODD));
+      holder[key] = oddOne(random);
   }
 }
 
