@@ -110,6 +110,12 @@ describe('a bucket', () => {
     expect<string>(tagOf(1, START + PIN + 10)).toBe('dev1');
   });
 
+  it('never shortens what is left, where pins are set to be shorter than ttl', () => {
+    addEnded(1, START);
+    learn(bucket, 1, DEV1, START + 10, TTL, 1000);
+    expect<string>(tagOf(1, START + 5000)).toBe('dev1');
+  });
+
   it('takes a clock that has jumped for expiry', () => {
     add(1, START);
     expect<string>(tagOf(1, START + PIN - MAX_LIFE_MS - 1)).toBe('-');
