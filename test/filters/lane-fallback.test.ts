@@ -378,3 +378,25 @@ describe('configuration', () => {
     expect(side.list({ [TAG]: 'lane-7' })).toEqual(lanes('lane-7', 'next', 'base'));
   });
 });
+
+describe('a collection inside every allocation', () => {
+  it('changes nothing', async () => {
+    const tortured = new Uint8Array(await readFile(await compilePlugin('filters/suite.ts', { exportRuntime: true })));
+    const section = {
+      shard: 6,
+      stages: 2,
+      steering: [{ name: 'r', percent: 50, to: [{ lanes: ['a', 'b', 'base'] }] }],
+    };
+    const calm = new Side(section);
+    const host = new EmulatedHost(tortured);
+    const configuration = { direction: 'outbound', lanes: LANES, services: SERVICES, ...section };
+    const vm = host.vm({ rootId: 'lane-fallback', configuration, torture: true });
+    for (let n = 0; n < 200; n++) {
+      const tag = ['dev1', 'gold', 'transfer', 'unknown', 'x, y'][n % 5] ?? '';
+      const headers = { [TAG]: tag, ':authority': n % 2 === 0 ? 'ratings:9080' : 'reviews', 'x-request-id': `t${n}` };
+      const sent = vm.exchange({ requestHeaders: Object.entries(headers) }).requestHeaderMap;
+      const expected = calm.exchange(headers, null).requestHeaderMap;
+      for (const name of [LIST, LANE, STRICT]) expect(sent.get(name), `${n} ${tag} ${name}`).toBe(expected.get(name));
+    }
+  }, 120_000);
+});
