@@ -1,4 +1,4 @@
-import { agreement, settledSnapshot, snapshot } from './claims.ts';
+import { agreement, type Snapshot, settledSnapshot, snapshot } from './claims.ts';
 import { type Check, type Exchange, Recorder, type Scene, type SceneResult } from './scene.ts';
 import { create } from './scenes/create.ts';
 import { faultDrill } from './scenes/fault.ts';
@@ -41,10 +41,11 @@ export async function playScene(
 ): Promise<SceneResult> {
   const start = performance.now();
   const record = new Recorder(stage, watch);
-  // A scene whose claims were not compared has left counts behind that are still on their way.
-  const before = stage.quiet ? await snapshot(stage.claimants) : await settledSnapshot(stage.claimants);
   let error: string | undefined;
+  let before: Snapshot = new Map();
   try {
+    // A scene whose claims were not compared has left counts behind that are still on their way.
+    before = stage.quiet ? await snapshot(stage.claimants) : await settledSnapshot(stage.claimants);
     await scene.play(stage, record);
   } catch (thrown) {
     error = thrown instanceof Error ? thrown.message : String(thrown);

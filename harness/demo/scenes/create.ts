@@ -4,10 +4,11 @@ import type { Scene } from '../scene.ts';
 import { hopOf } from '../stage.ts';
 import { wholeTree } from './judges.ts';
 
-/** Milliseconds that may pass from the first command to the first answer out of the lane. */
+/** Milliseconds that may pass from the command that applies the lane to the first answer out of it. */
 export const FIRST_ANSWER_MS = 3_000;
 
-const RATE = 60;
+/** Requests a second of everybody else, at full size and at any smaller. */
+const RATE = { full: 100, small: 20 };
 
 /** What a person types, in this order. The first two edit the file only; the last applies all of it. */
 export const COMMANDS: readonly (readonly string[])[] = [
@@ -57,14 +58,15 @@ export const create: Scene = {
     const stop = new AbortController();
     const traffic = driveOpen({
       target: stage.url,
-      rate: RATE,
-      durationMs: 60_000,
+      rate: stage.scale === 1 ? RATE.full : RATE.small,
+      durationMs: 120_000,
       signal: stop.signal,
       next: () => ({ method: 'GET', path: '/productpage', headers: { accept: 'application/json' }, kind: 'baseline' }),
       judge: wholeTree,
     });
-    const start = performance.now();
-    let elapsed = 0;
+    const first = performance.now();
+    let applied = first;
+    let answeredAt = 0;
     try {
       const answered = (async () => {
         await waitUntil(
@@ -74,19 +76,24 @@ export const create: Scene = {
             const reviews = hopOf(text)?.calls.find((call) => call.service === 'reviews')?.hop?.instance;
             return reviews === 'reviews-dev2-1' ? found(undefined) : notYet(`reviews are ${reviews}`);
           },
-          { deadlineMs: 30_000, intervalMs: 20 },
+          { deadlineMs: 90_000, intervalMs: 20 },
         );
-        elapsed = performance.now() - start;
+        answeredAt = performance.now();
       })();
       // Awaited below; when a command fails first, that is the error to tell.
       answered.catch(() => undefined);
-      for (const command of COMMANDS) await stage.command(...command);
+      for (const command of COMMANDS) {
+        applied = performance.now();
+        await stage.command(...command);
+      }
       await answered;
     } finally {
       stop.abort();
     }
     const report = await traffic;
-    record.figure('from the first command to the first answer of dev2', elapsed, 'ms');
+    const elapsed = answeredAt - applied;
+    record.figure('from the command that applies it to the first answer of dev2', elapsed, 'ms');
+    record.figure('from the first command to the first answer of dev2', answeredAt - first, 'ms');
     record.figure('requests meanwhile', report.sent, 'requests');
     record.check(`first answer within ${FIRST_ANSWER_MS} ms`, elapsed <= FIRST_ANSWER_MS, `${Math.round(elapsed)} ms`);
     record.check('no request failed meanwhile', report.failed === 0 && report.sent > 0, report.failures);
