@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it, vi } from 'vitest';
 import { PolicyModule } from './policy-build.ts';
 import { labelSets } from './reference/lane-fallback.ts';
 import { decodeList, encodeList } from './reference/protobuf.ts';
@@ -7,11 +7,14 @@ import { SIPHASH_VECTORS } from './reference/siphash-vectors.ts';
 import { traceValue, uuid } from './reference/trace-values.ts';
 import { FORMATS, lowerCase, ReferenceMap, sipHash128, stickyHash, traceId } from './trace-reference.ts';
 
+// At full size on a busy machine.
+vi.setConfig({ testTimeout: 900_000 });
+
 let policy: PolicyModule;
 
 beforeAll(async () => {
   policy = await PolicyModule.load();
-});
+}, 240_000);
 
 function moduleTraceId(format: number, value: string): string | undefined {
   const id = policy.take(policy.exports.traceIdOf(format, policy.give(value)));
