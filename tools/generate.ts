@@ -12,6 +12,7 @@ import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { checker } from './schema-ajv.ts';
 import { configTable, withTables } from './schema-docs.ts';
+import { FORMATS } from './schema-formats.ts';
 import { pack } from './schema-pack.ts';
 import { isNode, normalise, reachable, type SchemaNode, stripped } from './schema-subset.ts';
 
@@ -137,7 +138,9 @@ ${entries.join('\n')}
 
 function bytesModule(definitions: Readonly<Record<string, SchemaNode>>): string {
   const schemas = Object.entries(definitions).map(([name, schema]) => [name, stripped(schema)]);
-  const text = JSON.stringify({ $defs: Object.fromEntries(schemas) });
+  const meanings = Object.entries(FORMATS).map(([name, { meaning }]) => [name, meaning]);
+  const $formats = Object.fromEntries(meanings);
+  const text = JSON.stringify({ $defs: { $formats, ...Object.fromEntries(schemas) } });
   const bytes = pack(text);
   const lines: string[] = [];
   for (let i = 0; i < bytes.length; i += 32) lines.push(`  ${bytes.slice(i, i + 32).join(', ')},`);

@@ -62,6 +62,8 @@ function explain(error: ErrorObject): SchemaProblem {
   if (typeof missingProperty === 'string') {
     return { steps: [...steps, missingProperty], message: 'found nothing, expected a value' };
   }
+  const format = error.keyword === 'format' ? FORMATS[String(error.schema)] : undefined;
+  if (format !== undefined) return { steps, message: `found ${shown(error.data)}, expected ${format.meaning}` };
   const choices = Array.isArray(allowedValues) ? allowedValues : allowedValue === undefined ? [] : [allowedValue];
   const expected =
     choices.length > 0 ? `one of ${choices.map((choice) => JSON.stringify(choice)).join(', ')}` : (error.message ?? '');

@@ -8,15 +8,11 @@ type Definitions = Readonly<Record<string, SchemaNode>>;
 /** By format: values that hold. */
 const GOOD: Readonly<Record<string, readonly string[]>> = {
   'label-value': ['dev1', 'a', 'A.b_c-9', 'x'.repeat(63)],
-  'dns-label': ['dev1', 'a-b', '0', 'z'.repeat(63)],
   'header-name': ['end-user', 'X-A', "!#$%&'*+-.^_`|~", 'h'.repeat(128)],
   token: ['GET', 'session_id', 't'.repeat(256)],
   'header-value': ['', 'a b', 'zoë', '"quoted"', 'a\tb', '\u{1f600}'],
   printable: ['a b', '~!"', '{}'],
-  path: ['/', '/a/b', '/%41;x=1'],
   cidr: ['10.0.0.0/8', '127.0.0.1', '::/0', '2001:db8::/32', '::ffff:1.2.3.4', 'fe80::1:2/128', '0.0.0.0/0'],
-  address: ['10.0.0.1:80', '[::1]:65535'],
-  authority: ['reviews', 'reviews:9080', '127.0.0.1', '[::1]:80', 'a.b_c-d'],
 };
 
 /** Values that are mostly wrong, some nearly right: what mutations put anywhere. */

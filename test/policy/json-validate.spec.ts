@@ -3,6 +3,7 @@ import { validate } from 'proxy-wasm-assemblyscript-sdk/config/validate';
 import { ascii, text } from 'proxy-wasm-assemblyscript-sdk/slice';
 
 const SCHEMA = `{"$defs":{
+  "$formats":{"header-name":"a header name"},
   "rule":{"type":"object","additionalProperties":false,"required":["name"],"minProperties":2,"maxProperties":2,
     "properties":{"name":{"type":"string","format":"header-name"},"exact":{"type":"string","maxLength":4},"not":{"$ref":"#/$defs/rule"}}},
   "root":{"type":"object","additionalProperties":false,"required":["rules"],"properties":{
@@ -12,7 +13,7 @@ const SCHEMA = `{"$defs":{
     "percent":{"type":"number","minimum":0,"maximum":100},
     "count":{"type":"integer","minimum":1},
     "on":{"type":"boolean","default":true},
-    "lanes":{"type":"object","maxProperties":2,"propertyNames":{"type":"string","format":"dns-label"},"additionalProperties":{"const":"x"}},
+    "lanes":{"type":"object","maxProperties":2,"propertyNames":{"type":"string","format":"label-value"},"additionalProperties":{"const":"x"}},
     "tail":{"type":"null"}}}}}`;
 
 const RULE = '"rules":[{"name":"a","exact":"b"}]';
@@ -48,7 +49,7 @@ describe('validate', () => {
       'top: found an array of 0, expected an object with keys out of rules, trust, percent, count, on, lanes, tail',
     );
     expect<string>(whole('{"rules":[{"name":"a","not":{"name":"","exact":"x"}}]}')).toBe(
-      'top.rules[0].not.name: found "", expected a header name (1 to 128 letters, digits and !#$%&\'*+-.^_`|~)',
+      'top.rules[0].not.name: found "", expected a header name',
     );
     expect<string>(whole('{"rules":[{"name":"a","exact":"12345"}]}')).toBe(
       'top.rules[0].exact: found "12345", expected a string of at most 4 characters',
@@ -71,8 +72,8 @@ describe('validate', () => {
     expect<string>(whole('{"rules":[{"name":"a","exact":"b"},{"exact":"b","name":"a"}]}')).toBe(
       'top.rules[1]: found an object with the keys exact, name a second time, expected different elements',
     );
-    expect<string>(verdict('"lanes":{"Dev":"x"}')).toBe(
-      'top.lanes.Dev: found the key "Dev", expected a key that is a DNS label (1 to 63 lower case letters, digits and "-", first and last no "-")',
+    expect<string>(verdict('"lanes":{"-Dev":"x"}')).toBe(
+      'top.lanes.-Dev: found the key "-Dev", expected a key that is a label-value',
     );
     expect<string>(verdict('"lanes":{"a":"y"}')).toBe('top.lanes.a: found "y", expected "x"');
     expect<string>(verdict('"lanes":{"a":"x","b":"x","c":"x"}')).toBe(
@@ -85,7 +86,7 @@ describe('validate', () => {
       'top.trust: found "some", expected one of "none", "all" or an object with at least 1 of cidrs, mode',
     );
     expect<string>(verdict('"trust":{"cidrs":["10.0.0.0/33"]}')).toBe(
-      'top.trust.cidrs[0]: found "10.0.0.0/33", expected an IP address or CIDR block (10.0.0.0/8, 2001:db8::/32)',
+      'top.trust.cidrs[0]: found "10.0.0.0/33", expected a cidr',
     );
   });
 

@@ -125,21 +125,6 @@ describe('addresses', () => {
 });
 
 describe('formats', () => {
-  it('know host and port', () => {
-    expect<bool>(holds('address', '10.0.0.1:80')).toBe(true);
-    expect<bool>(holds('address', '[::1]:80')).toBe(true);
-    expect<bool>(holds('address', '::1:80')).toBe(false);
-    expect<bool>(holds('address', '10.0.0.1')).toBe(false);
-    expect<bool>(holds('address', '10.0.0.0/8:80')).toBe(false);
-    expect<bool>(holds('address', '[10.0.0.1]:80')).toBe(false);
-    expect<bool>(holds('address', '10.0.0.1:65536')).toBe(false);
-    expect<bool>(holds('authority', 'reviews:9080')).toBe(true);
-    expect<bool>(holds('authority', '[::1]')).toBe(true);
-    expect<bool>(holds('authority', 'a b')).toBe(false);
-    expect<bool>(holds('authority', ':80')).toBe(false);
-    expect<bool>(holds('authority', 'a:')).toBe(false);
-  });
-
   it('refuse everything under a name that nobody knows', () => {
     expect<bool>(holds('colour', 'red')).toBe(false);
   });

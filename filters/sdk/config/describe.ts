@@ -1,5 +1,4 @@
-import { byteAt, lenOf, Slice, sub, text } from '../slice';
-import { formatMeaning } from './formats';
+import { byteAt, lenOf, NONE, Slice, sub, text } from '../slice';
 import { Json, JsonKind } from './json';
 
 /** Words for the messages of a refused configuration. Cold: allocates freely. */
@@ -48,7 +47,7 @@ export function describeSchema(definitions: Json, schema: Json): string {
   }
   const type = schema.get('type');
   if (type === null) return 'a value';
-  if (type.is('string')) return describeString(schema);
+  if (type.is('string')) return describeString(definitions, schema);
   if (type.is('array')) return `an array${range(schema, 'minItems', 'maxItems', ' of ', ' elements')}`;
   if (type.is('object')) return describeObject(schema);
   if (type.is('boolean')) return 'true or false';
@@ -74,9 +73,15 @@ export function pathOf(key: Slice): string {
   return plain ? `.${text(key)}` : `[${quoted(key)}]`;
 }
 
-function describeString(schema: Json): string {
+/** `$formats` among the definitions says what each format is. */
+function describeString(definitions: Json, schema: Json): string {
+  let what = 'a string';
   const format = schema.get('format');
-  const what = format === null ? 'a string' : formatMeaning(format.text);
+  if (format !== null) {
+    const meanings = definitions.get('$formats');
+    const meaning = meanings === null ? NONE : meanings.textOf(text(format.text));
+    what = meaning === NONE ? `a ${text(format.text)}` : text(meaning);
+  }
   return what + range(schema, 'minLength', 'maxLength', ' of ', ' characters');
 }
 
