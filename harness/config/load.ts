@@ -7,6 +7,7 @@ import { type ResolveOptions, resolveMesh } from '../../envoy-configs/resolve.ts
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
 import { ConfigError, fieldName } from './errors.ts';
 import { schemaProblems } from './schema-errors.ts';
+import { settingsProblems } from './settings-errors.ts';
 
 /** Largest configuration file, in bytes. */
 export const MAX_CONFIG_BYTES = 1 << 20;
@@ -86,7 +87,8 @@ export function parseConfig(text: string, file: string): CausewayConfig {
   const broken = schemaProblems(value);
   if (broken.length > 0) throw located(file, lines, document, broken);
   const config = value as CausewayConfig;
-  const problems = checkConfig(config);
+  const checked = checkConfig(config);
+  const problems = checked.length > 0 ? checked : settingsProblems(config);
   if (problems.length > 0) throw located(file, lines, document, problems);
   return config;
 }

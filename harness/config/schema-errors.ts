@@ -7,14 +7,22 @@ import { shown } from './errors.ts';
 /** Most problems that one run shows: the rest is usually the same mistake again. */
 const MAX_PROBLEMS = 20;
 
-let compiled: ValidateFunction | undefined;
+let document: ((value: unknown) => Problem[]) | undefined;
 
 /** Checks a document against the schema of `causeway.yaml`. Empty = it holds. */
 export function schemaProblems(value: unknown): Problem[] {
-  compiled ??= createAjv().compile(JSON.parse(JSON.stringify(CausewaySchema)));
-  if (compiled(value)) return [];
-  const problems = (compiled.errors ?? []).filter((error) => !FOLLOWS.has(error.keyword)).map(explain);
-  return unique(problems).slice(0, MAX_PROBLEMS);
+  document ??= checkerOf(CausewaySchema);
+  return document(value);
+}
+
+/** A check of one schema, with its errors in words. */
+export function checkerOf(schema: object): (value: unknown) => Problem[] {
+  const compiled: ValidateFunction = createAjv().compile(JSON.parse(JSON.stringify(schema)));
+  return (value) => {
+    if (compiled(value)) return [];
+    const problems = (compiled.errors ?? []).filter((error) => !FOLLOWS.has(error.keyword)).map(explain);
+    return unique(problems).slice(0, MAX_PROBLEMS);
+  };
 }
 
 /** Keywords that fail only because something inside them has failed, and that has its own error. */

@@ -275,6 +275,16 @@ describe('a mistake beyond the schema', () => {
   });
 });
 
+describe('settings of a filter', () => {
+  const set = (settings: object) => without((c) => Object.assign(c, { filters: { 'lane-fallback': { settings } } }));
+
+  it('are checked by the filter’s own schema', () => {
+    expect(set({ edges: 'all' })).toEqual([]);
+    expect(set({ edges: 'some' }).join()).toContain('filters.lane-fallback.settings.edges: found "some"');
+    expect(set({ edgs: 'all' }).join()).toContain('filters.lane-fallback.settings.edgs: found the unknown key "edgs"');
+  });
+});
+
 describe('a document that is an attack or no YAML', () => {
   it.each<[string, string, RegExp]>([
     [

@@ -1,0 +1,45 @@
+import { laneScheme } from '../../envoy-configs/clusters.ts';
+import type { Problem } from '../../envoy-configs/problem.ts';
+import { resolveMesh } from '../../envoy-configs/resolve.ts';
+import type { CausewayConfig } from '../../envoy-configs/schema.ts';
+import { gatewaySections, inboundSections, outboundSections } from '../../envoy-configs/sections.ts';
+import { definitions } from '../../filters/lane-tagging/matcher.schema.ts';
+import { sections } from '../../filters/sections.gen.ts';
+import { normalise } from '../../tools/schema-subset.ts';
+import { checkerOf } from './schema-errors.ts';
+
+let check: ((value: unknown) => Problem[]) | undefined;
+
+/**
+ * Checks what `filters.<name>.settings` makes of the filters' configurations, by the filters' own schemas: Envoy would refuse
+ * them later, with less to say about where they came from. One instance of a service stands for all.
+ */
+export function settingsProblems(config: CausewayConfig): Problem[] {
+  const names = Object.keys(config.filters ?? {}) as (keyof NonNullable<CausewayConfig['filters']>)[];
+  if (!names.some((name) => config.filters?.[name]?.settings !== undefined)) return [];
+  check ??= checkerOf(suiteSchema());
+  const mesh = resolveMesh(config);
+  const scheme = laneScheme(mesh);
+  const rendered = [
+    ...mesh.gateways.map(({ id }) => gatewaySections(mesh, scheme, id)),
+    ...mesh.services.flatMap(({ instances: [first] }) =>
+      first ? [inboundSections(mesh, first), outboundSections(mesh, scheme, first)] : [],
+    ),
+  ];
+  const found = new Map<string, Problem>();
+  for (const section of rendered) {
+    for (const problem of check(section)) {
+      const [filter = '', ...rest] = problem.path;
+      const located = { ...problem, path: ['filters', filter, 'settings', ...rest] };
+      found.set(JSON.stringify(located), located);
+    }
+  }
+  return [...found.values()];
+}
+
+/** All sections, in the words that the formats of the module have. */
+function suiteSchema(): object {
+  const normal = (schemas: Readonly<Record<string, unknown>>) =>
+    Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, normalise(schema, name)]));
+  return { type: 'object', additionalProperties: false, properties: normal(sections), $defs: normal(definitions) };
+}
