@@ -92,7 +92,7 @@ function cluster(name: string, port: number): object {
   return {
     name,
     type: 'STATIC',
-    connect_timeout: '2s',
+    connect_timeout: '15s',
     circuit_breakers: { thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }] },
     load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint }] }] },
   };

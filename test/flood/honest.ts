@@ -9,6 +9,8 @@ const LASTS_MS = 500;
 /** When after its arrival the application makes calls while it works, and how long after its answer the last one. */
 const CALLS_MS = [100, 350];
 const LAST_CALL_MS = 1000;
+/** Calls for each request. */
+export const CALLS = CALLS_MS.length + 1;
 const TIMEOUT_MS = 30_000;
 
 /** What became of the honest requests. */
