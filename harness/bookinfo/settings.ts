@@ -10,7 +10,7 @@ export interface Settings {
   outbound: string;
   /** Milliseconds added to every answer but health checks and evidence. */
   delayMs: number;
-  /** Milliseconds after which a call counts as unanswered; Istio's sample uses 3,000. */
+  /** Milliseconds after which a call counts as unanswered. Longer than the sample's: a slow machine is no lost request. */
   callTimeoutMs: number;
   /** Headers passed on beside Istio's list, for applications whose tracing library does (such as `baggage`). */
   forwardExtra: readonly string[];
@@ -44,7 +44,7 @@ export function readSettings(args: readonly string[], env: Readonly<Record<strin
     protocol,
     outbound: env.OUTBOUND_PROXY || 'http://127.0.0.1:15001',
     delayMs: number(env, 'DELAY_MS', 0, 60_000),
-    callTimeoutMs: number(env, 'CALL_TIMEOUT_MS', 3_000, 600_000),
+    callTimeoutMs: number(env, 'CALL_TIMEOUT_MS', 10_000, 600_000),
     forwardExtra: (env.FORWARD_EXTRA ?? '')
       .split(',')
       .map((name) => name.trim().toLowerCase())

@@ -29,7 +29,7 @@ export interface DriveOptions {
   next(n: number): DriveRequest;
   /** Judges one answer. Default: status below 400. */
   judge?(answer: DriveAnswer, request: DriveRequest): Verdict;
-  /** Milliseconds after which a request counts as unanswered. Default 10,000. */
+  /** Milliseconds after which a request counts as unanswered. Default 20,000. */
   timeoutMs?: number;
   /** Connections to the target. Default: as many as are needed; a closed loop needs `concurrency`. */
   connections?: number;
@@ -170,7 +170,7 @@ class Run {
   }
 
   private async ask({ method, path, headers, body }: DriveRequest): Promise<DriveAnswer> {
-    const timeout = this.options.timeoutMs ?? 10_000;
+    const timeout = this.options.timeoutMs ?? 20_000;
     const limits = { headersTimeout: timeout, bodyTimeout: timeout };
     try {
       const answer = await this.pool.request({

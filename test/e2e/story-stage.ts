@@ -17,12 +17,14 @@ export interface StoryOptions {
   network: string;
   scale: number;
   claimDeadlineMs?: number;
+  /** Instead of `build/causeway.wasm`. */
+  wasmPath?: string;
   edit?(text: string): string;
 }
 
 /** The demo's mesh as local processes, as `make test` has built everything for it. */
 export async function openStory(options: StoryOptions): Promise<{ stage: Stage; close: () => Promise<void> }> {
-  const wasmPath = built('causeway.wasm');
+  const wasmPath = options.wasmPath ?? built('causeway.wasm');
   const cli = [process.execPath, built('causeway.mjs')];
   const folder = await mkdtemp(join(tmpdir(), 'cw-'));
   const state = new StateFolder(join(folder, 'bookinfo'));

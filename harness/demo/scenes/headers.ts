@@ -7,7 +7,7 @@ import type { Stage } from '../stage.ts';
 /** What somebody might try: a lane, a switch, the names of clusters, a list for the load balancer, a retry condition. */
 /** A google.protobuf.Value, base64: the list [{lane: "canary"}], as lane-fallback itself would write it. */
 const FALLBACK_TO_CANARY = 'MhYKFCoSChAKBGxhbmUSCBoGY2FuYXJ5';
-const VALUES: readonly string[] = [
+export const VALUES: readonly string[] = [
   'canary',
   '1',
   'reviews.lanes',
