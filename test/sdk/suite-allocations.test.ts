@@ -2,8 +2,9 @@
  * The suite itself allocates nothing on a request's path: no managed object, and no memory of any other kind, whatever
  * the request looks like. Counted in the compiled module.
  */
-import { describe, expect, test } from 'vitest';
-import { EmulatedHost, type Vm } from '../emulator/index.ts';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { EmulatedHost, MapType, type Vm } from '../emulator/index.ts';
+import { EXPRESSION, expressionHolds } from '../fuzz/reference/matcher.ts';
 import { Random } from '../fuzz/reference/random.ts';
 import { RequestMaker } from '../fuzz/reference/requests.ts';
 import { SCENARIOS } from '../fuzz/reference/scenarios.ts';
@@ -40,9 +41,15 @@ function wave(vms: readonly Vm[], maker: RequestMaker, random: Random): void {
   for (const vm of vms) vm.root.tick();
 }
 
+// The compiler shares the machine with the other tests.
+beforeAll(() => module, 300_000);
+
 describe('the suite', () => {
   test.each(SCENARIOS.map((scenario) => [scenario.name, scenario] as const))('%s', async (_name, scenario) => {
     const host = await EmulatedHost.load(await module, { record: false });
+    host.foreign.explain(EXPRESSION, (context) =>
+      expressionHolds(context.readableMap(MapType.RequestHeaders)?.get('x-cel')),
+    );
     const vms = Object.entries(scenario.roles).map(([role, suite]) => {
       const [filter, section] = Object.entries(suite)[0] ?? [];
       const vm = host.vm({
@@ -50,7 +57,7 @@ describe('the suite', () => {
         rootId: scenario.alone ? (filter ?? '') : 'causeway',
         configuration: scenario.alone ? section : suite,
       });
-      expect(vm.configured).toBe(true);
+      expect(vm.configured, host.messages().join('\n')).toBe(true);
       return vm;
     });
     const maker = new RequestMaker(scenario);

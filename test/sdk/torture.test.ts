@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { EmulatedHost, type HttpStream, Status, type Torture, type Vm } from '../emulator/index.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 
@@ -56,6 +56,15 @@ function pass(stream: HttpStream, vm: Vm): void {
 }
 
 const PLUGINS = ['headers', 'phases', 'shared', 'http-call', 'ends', 'outside', 'bodies', 'hot', 'life', 'arena'];
+
+// The compiler shares the machine with the other tests.
+beforeAll(async () => {
+  for (const plugin of [...PLUGINS, 'careless']) {
+    for (const runtime of ['minimal', 'incremental'] as const) {
+      await compilePlugin(`test/plugins/${plugin}.ts`, { exportRuntime: true, runtime });
+    }
+  }
+}, 600_000);
 
 describe('collecting garbage', () => {
   test.each(PLUGINS)('inside the allocator changes nothing for %s', async (plugin) => {
