@@ -67,6 +67,8 @@ describe('a binary google.protobuf.Struct', () => {
     expect<bool>(show(parseJson(bytes('0a ff ff ff ff 0f'))).startsWith(REFUSED)).toBe(true);
     expect<bool>(show(parseJson(bytes(`${whole} ${whole}`))).startsWith(REFUSED)).toBe(true);
     // A number that is not finite.
-    expect<bool>(show(parseJson(bytes('0a 0e 0a 01 64 12 09 11 00 00 00 00 00 00 f0 7f'))).startsWith(REFUSED)).toBe(true);
+    expect<bool>(show(parseJson(bytes('0a 0e 0a 01 64 12 09 11 00 00 00 00 00 00 f0 7f'))).startsWith(REFUSED)).toBe(
+      true,
+    );
   });
 });
