@@ -3,7 +3,7 @@ import { TAG } from '../../filters/headers.ts';
 import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../../filters/internal-headers.ts';
 import { VALUES } from '../../harness/demo/scenes/headers.ts';
 import type { Stage } from '../../harness/demo/stage.ts';
-import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { found, GiveUp, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 import { TRIGGER } from '../traps/sidecar.ts';
 import { openStory } from './story-stage.ts';
@@ -35,7 +35,7 @@ async function recovered(name: string, value: string): Promise<void> {
     const { hops } = await stage.ask({ path: '/productpage', headers: { [name]: value } });
     const seen = hops.join(' ');
     if (seen !== BASELINE && !hops.some((hop) => hop.endsWith('!503')))
-      throw new Error(`${name}: ${value} went ${seen}`);
+      throw new GiveUp(`${name}: ${value} went ${seen}`);
     return seen === BASELINE ? found(seen) : notYet(seen);
   };
   await waitUntil(`${name}: served again`, look, { deadlineMs: 10_000, intervalMs: 50 });
