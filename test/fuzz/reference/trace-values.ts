@@ -49,8 +49,15 @@ export function traceValue(random: Random, format: Format): string {
   return value;
 }
 
+/** Longest value that is made: what Envoy's limit of 60 KiB for all headers leaves of one. */
+const LONGEST = 60_000;
+
 /** The value with one change. */
 export function mutated(random: Random, value: string): string {
+  return changed(random, value).slice(0, LONGEST);
+}
+
+function changed(random: Random, value: string): string {
   const at = random.below(value.length + 1);
   const before = value.slice(0, at);
   const after = value.slice(at);
@@ -80,6 +87,6 @@ export function mutated(random: Random, value: string): string {
     case 8:
       return before + random.text(random.below(80), '0123456789abcdef-') + after;
     default:
-      return random.chance(0.01) ? value.repeat(Math.floor(60_000 / Math.max(1, value.length))) : after;
+      return random.chance(0.01) ? value.repeat(Math.floor(LONGEST / Math.max(1, value.length))) : after;
   }
 }
