@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { EnvoyAdmin } from '../../harness/envoy/admin.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { startEnvoy } from '../../harness/envoy/launcher.ts';
 
@@ -10,7 +9,6 @@ export const workDir = join(import.meta.dirname, '../../build/bench');
 
 /** An Envoy whose threads can be measured. */
 export interface MeasuredEnvoy {
-  readonly admin: EnvoyAdmin;
   /** Ids of the worker threads. */
   workers(): number[];
   /** On-CPU nanoseconds of the worker threads so far: the scheduler's own accounting, not sampled. */
@@ -19,8 +17,6 @@ export interface MeasuredEnvoy {
   processCpuNs(): number;
   /** Resident set, bytes. */
   residentBytes(): number;
-  /** What Envoy logged so far. */
-  log(): string;
   stop(): Promise<void>;
 }
 
@@ -58,12 +54,10 @@ export async function startMeasured(options: MeasuredOptions): Promise<MeasuredE
   // Threads that V8 starts later inherit the mask.
   execFileSync('taskset', ['-apc', options.cpus, String(pid)], { stdio: 'ignore' });
   const measured: MeasuredEnvoy = {
-    admin: envoy.admin,
     workers: () => threads(pid, isWorker),
     workerCpuNs: () => onCpuNs(pid, isWorker),
     processCpuNs: () => onCpuNs(pid, () => true),
     residentBytes: () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024,
-    log: () => readFileSync(file('log'), 'utf8'),
     stop: async () => {
       running.delete(measured);
       await envoy.stop(3_000);

@@ -37,7 +37,15 @@ export function profileFigures(profiles: readonly { name: Profile; of: ByVariant
         peers: peers(base, ...beside),
       };
     };
+    const instructions = (name: string): number => middle(of.get(name) ?? []).kiloInstructions;
     return [
+      {
+        name: `${NAMES.fused}, ${profile}`,
+        metric: 'instructions over floor',
+        value: instructions(NAMES.fused) - instructions(NAMES.floor),
+        unit: 'thousand/request',
+        peers: { [NAMES.floor]: instructions(NAMES.floor), [NAMES.none]: instructions(NAMES.none) },
+      },
       over(NAMES.fused, NAMES.floor, 'floor', NAMES.none),
       ...(of.has(NAMES.trace) ? [over(NAMES.trace, NAMES.rust, 'Rust peer', NAMES.floor)] : []),
       ...(of.has(NAMES.lua) ? [over(NAMES.tagging, NAMES.lua, 'stock Lua', NAMES.floor)] : []),

@@ -3,14 +3,12 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { workDir } from './envoy.ts';
 
-/** What one load run did. Latencies in microseconds. */
+/** What one load run did. */
 export interface LoadResult {
   requests: number;
   seconds: number;
   /** Answers other than 2xx/3xx, and socket errors. */
   failed: number;
-  p50: number;
-  p99: number;
   /** Instructions that the watched threads retired meanwhile; NaN where the kernel's counters are not to be had. */
   instructions: number;
 }
@@ -72,8 +70,8 @@ ${headers}
 end
 done = function(summary, latency)
   local e = summary.errors
-  print(string.format('RESULT %d %d %d %d %d', summary.requests, summary.duration,
-    e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(50), latency:percentile(99)))
+  print(string.format('RESULT %d %d %d', summary.requests, summary.duration,
+    e.connect + e.read + e.write + e.status + e.timeout))
 end
 `,
   );
@@ -88,6 +86,18 @@ export interface LoadOptions {
   cpus: string;
   /** Thread ids whose instructions are counted during the run (needs `perf`; left out without it). */
   watch?: readonly number[];
+}
+
+/** Throws when a program that the load needs is missing. */
+export function checkTools(): void {
+  for (const [program, from] of [
+    ['wrk', 'wrk'],
+    ['taskset', 'util-linux'],
+  ] as const) {
+    if (spawnSync(program, ['--version'], { stdio: 'ignore' }).error) {
+      throw new Error(`${program}: not found; it is in Debian's package ${from}`);
+    }
+  }
 }
 
 const countFile = join(workDir, 'instructions.csv');
@@ -136,11 +146,11 @@ export function runLoad(options: LoadOptions): Promise<LoadResult> {
     child.on('error', failed);
     child.on('close', () => {
       clearTimeout(limit);
-      const found = /RESULT (\d+) (\d+) (\d+) (\d+) (\d+)/.exec(out);
+      const found = /RESULT (\d+) (\d+) (\d+)/.exec(out);
       if (found === null) return failed(new Error(`${load.join(' ')} gave no result:\n${out}`));
-      const [requests, micros, bad, p50, p99] = found.slice(1).map(Number) as [number, number, number, number, number];
+      const [requests, micros, failures] = found.slice(1).map(Number) as [number, number, number];
       const instructions = counting ? countedInstructions() : Number.NaN;
-      done({ requests, seconds: micros / 1e6, failed: bad, p50, p99, instructions });
+      done({ requests, seconds: micros / 1e6, failed: failures, instructions });
     });
   });
 }

@@ -12,6 +12,7 @@ import { stopAll } from './envoy.ts';
 import { growthFigures, latencyFigures, profileFigures, resourceFigures, workersFigures } from './figures.ts';
 import { startGrowth } from './growth.ts';
 import { measureLatency } from './latency.ts';
+import { checkTools } from './load.ts';
 import { prepareModules, sizeWithoutNames } from './modules.ts';
 import { NAMES, SMALL, variants } from './profiles.ts';
 import { ofProfile, profileTable } from './report.ts';
@@ -42,6 +43,7 @@ async function run(): Promise<Measured[]> {
     return { rounds, seconds: 1, connections: 16, pinning, progress: progress(what) };
   };
   say(`${all} × ${cpus()[0]?.model ?? 'unknown processor'}, load ${loadavg()[0]?.toFixed(1)}; ${rounds} rounds`);
+  checkTools();
   const modules = await prepareModules(say);
   await startUpstream(pinning);
 
