@@ -24,7 +24,7 @@ export interface FloodOptions {
 export function floodBootstrap(options: FloodOptions): string {
   const answer = { match: { prefix: '/' }, direct_response: { status: 200 } };
   const sentTag = { header: { key: SENT_TAG, value: '%REQ(x-asm-traffic-lane)%' } };
-  const app = { match: { prefix: '/' }, route: { cluster: 'app', timeout: '30s' } };
+  const app = { match: { prefix: '/' }, route: { cluster: 'app', timeout: '60s' } };
   const inbound = listener('inbound', options, [
     { name: 'honest', domains: [HONEST_HOST], routes: [app] },
     { name: 'flood', domains: ['*'], routes: [answer] },

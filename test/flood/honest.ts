@@ -11,7 +11,9 @@ const CALLS_MS = [100, 350];
 const LAST_CALL_MS = 1000;
 /** Calls for each request. */
 export const CALLS = CALLS_MS.length + 1;
-const TIMEOUT_MS = 30_000;
+const TIMEOUT_MS = 60_000;
+/** Requests, calls and handlers at work at once; on a machine that cannot keep up the rate falls instead of the answers. */
+const MOST_AT_WORK = 1200;
 
 /** What became of the honest requests. */
 export interface HonestCount {
@@ -29,6 +31,8 @@ export interface HonestCount {
  */
 export class HonestTraffic {
   readonly count: HonestCount = { requests: 0, hits: 0, misses: 0, failed: 0 };
+  /** Why the last request or call failed. */
+  lastFailure = '';
   readonly #server: Server;
   readonly #agent = new Agent({ keepAlive: true });
   #outbound = 0;
@@ -61,6 +65,7 @@ export class HonestTraffic {
     for (let sent = 0; !over(); sent++) {
       const late = Date.now() - started - (sent * 1000) / perSecond;
       if (late < 0) await sleep(-late);
+      while (this.#work.size > MOST_AT_WORK) await sleep(10);
       this.#track(this.#ask(inbound));
     }
     while (this.#work.size > 0) await Promise.all(this.#work);
@@ -110,16 +115,17 @@ export class HonestTraffic {
   /** The answer's headers, or undefined after counting the failure. */
   #get(port: number, headers: Record<string, string>): Promise<IncomingHttpHeaders | undefined> {
     return new Promise((resolve) => {
-      const fail = (): void => {
+      const fail = (why: string): void => {
         this.count.failed++;
+        this.lastFailure = `${headers.host}: ${why}`;
         resolve(undefined);
       };
       const message = request({ host: '127.0.0.1', port, headers, agent: this.#agent, timeout: TIMEOUT_MS });
       message.on('timeout', () => message.destroy(new Error('no answer')));
-      message.on('error', fail);
+      message.on('error', (error) => fail(error.message));
       message.on('response', (response) => {
         response.resume();
-        if (response.statusCode !== 200) fail();
+        if (response.statusCode !== 200) fail(`status ${response.statusCode}`);
         else response.on('end', () => resolve(response.headers));
       });
       message.end();
