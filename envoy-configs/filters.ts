@@ -1,5 +1,5 @@
+import { SERVED_LANE, WANTED_LANE } from '../filters/headers.ts';
 import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../filters/internal-headers.ts';
-import { UNREACHED } from './lane-routing.ts';
 import type { Fault, JsonObject, Role } from './mesh.ts';
 import { fileSource, PATHS } from './xds.ts';
 
@@ -11,36 +11,42 @@ const TYPE = 'type.googleapis.com/envoy.extensions';
 /** Stands in the wasm filter's place when a role has nothing to do: a header mutation without mutations. */
 const NOTHING = `${TYPE}.filters.http.header_mutation.v3.HeaderMutation`;
 
-export interface StripOptions {
-  /** Nobody's tag is believed here: take it off by stock means too, so that it cannot pass a wasm filter that failed. */
-  readonly tag?: string;
-  /** Let the lane report headers out of the mesh. */
-  readonly expose?: boolean;
-}
-
 /**
- * First in every chain: removes the internal headers that may not come in (and at the gateway, out) here. Stock, so that it
- * works whatever becomes of the wasm filter behind it.
+ * Removes the internal headers that may not come in here, before anything else looks at the request. A field of every
+ * connection manager. Stock, so that it works whatever becomes of the wasm filter; and *early*, since a filter in the
+ * chain would come too late: `header_mutation` itself asks for the route first, and the route it gets by a forged header
+ * stays when no later filter changes anything (tried: a strict token from outside was answered 503).
+ *
+ * `tag`: nobody's tag is believed here, so take it off by stock means too, that it cannot pass a wasm filter that failed.
  */
-export function stripFilter(role: Role, options: StripOptions = {}): HttpFilter {
+export function earlyStrip(role: Role, tag?: string): JsonObject {
   const column = { gateway: 'fromOutside', outbound: 'fromApplication', inbound: 'fromMesh' } as const;
   const requests = INTERNAL_HEADERS.filter((header) => header.on === 'request' && header[column[role]]);
   const names = [
     ...requests.map((header) => header.name),
     ...(role === 'inbound' ? [] : ENVOY_REQUEST_HEADERS),
-    ...(options.tag === undefined ? [] : [options.tag]),
+    ...(tag === undefined ? [] : [tag]),
   ];
-  const answers = INTERNAL_HEADERS.filter((header) => header.on === 'response' && header.toOutside);
-  const outgoing =
-    role === 'gateway' ? [UNREACHED, ...(options.expose ? [] : answers.map((header) => header.name))] : [];
-  return {
+  const strip = {
     name: 'causeway.strip',
     typed_config: {
+      '@type': `${TYPE}.http.early_header_mutation.header_mutation.v3.HeaderMutation`,
+      mutations: names.map((name) => ({ remove: name })),
+    },
+  };
+  return { early_header_mutation_extensions: [strip] };
+}
+
+/** First in a gateway's chain: what the mesh says of itself in answers ends there. */
+export function stripAnswersFilter(expose: boolean): HttpFilter {
+  const shown: readonly string[] = expose ? [WANTED_LANE, SERVED_LANE] : [];
+  const answers = INTERNAL_HEADERS.filter((header) => header.on === 'response' && header.toOutside);
+  const names = answers.map((header) => header.name).filter((name) => !shown.includes(name));
+  return {
+    name: 'causeway.strip-answers',
+    typed_config: {
       '@type': `${TYPE}.filters.http.header_mutation.v3.HeaderMutation`,
-      mutations: {
-        request_mutations: names.map((name) => ({ remove: name })),
-        ...(outgoing.length === 0 ? {} : { response_mutations: outgoing.map((name) => ({ remove: name })) }),
-      },
+      mutations: { response_mutations: names.map((name) => ({ remove: name })) },
     },
   };
 }

@@ -1,4 +1,13 @@
-import { FALLBACK_LIST, LANE, REDIRECT, REDIRECTED, SERVED_LANE, STRICT, WANTED_LANE } from '../filters/headers.ts';
+import {
+  FALLBACK_LIST,
+  LANE,
+  REDIRECT,
+  REDIRECTED,
+  SERVED_LANE,
+  STRICT,
+  UNREACHED,
+  WANTED_LANE,
+} from '../filters/headers.ts';
 import {
   closedMembers,
   type LaneScheme,
@@ -18,13 +27,6 @@ import type { JsonObject } from './mesh.ts';
 /** One element of a route configuration's `routes`. */
 export type Route = JsonObject;
 export type HttpFilter = JsonObject & { readonly name: string };
-
-/**
- * Response: the answering sidecar could not reach its application, so the request has not been worked on and may be
- * sent elsewhere whatever its method. Set by the inbound connection manager on its own replies alone ({@link unreachedReply});
- * inbound routes remove it from the application's answers, gateways from what leaves the mesh.
- */
-export const UNREACHED = 'x-causeway-unreached';
 
 /** Response headers that end at the gateway, and that an application cannot forge. */
 export const REPORT_HEADERS: readonly string[] = [UNREACHED, WANTED_LANE, SERVED_LANE];

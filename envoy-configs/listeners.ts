@@ -1,5 +1,5 @@
 import { socketAddress } from './clusters.ts';
-import { faultFilter, type HttpFilter, routerFilter, stripFilter, wasmPlace } from './filters.ts';
+import { earlyStrip, faultFilter, type HttpFilter, routerFilter, stripAnswersFilter, wasmPlace } from './filters.ts';
 import { fallbackBridge, laneAccessLog, unreachedReply } from './lane-routing.ts';
 import type { Gateway, Instance, JsonObject, Mesh, Role } from './mesh.ts';
 import { fileSource, PATHS } from './xds.ts';
@@ -51,11 +51,9 @@ function prefixRange(cidr: string): JsonObject {
 }
 
 function edgeManager(context: ListenerContext, gateway: Gateway, stripTag: boolean): JsonObject {
-  const strip = stripFilter('gateway', {
-    ...(stripTag ? { tag: context.mesh.tagHeader } : {}),
-    expose: gateway.exposeLane,
-  });
-  return connectionManager(context, 'gateway', [strip, wasmPlace('gateway', context.dir), fallbackBridge()], {
+  const filters = [stripAnswersFilter(gateway.exposeLane), wasmPlace('gateway', context.dir), fallbackBridge()];
+  return connectionManager(context, 'gateway', filters, {
+    ...earlyStrip('gateway', stripTag ? context.mesh.tagHeader : undefined),
     // Whose request it is comes from the connection, the request id from us, odd paths are made plain.
     use_remote_address: true,
     preserve_external_request_id: false,
@@ -70,20 +68,27 @@ function edgeManager(context: ListenerContext, gateway: Gateway, stripTag: boole
 
 /** Calls that arrive for the application. */
 export function inboundListener(context: ListenerContext, instance: Instance): Listener {
-  const filters = [stripFilter('inbound'), faultFilter(), wasmPlace('inbound', context.dir)];
+  const filters = [faultFilter(), wasmPlace('inbound', context.dir)];
   return {
     name: 'inbound',
     address: socketAddress(instance.address, instance.ports.inbound),
     traffic_direction: 'INBOUND',
     filter_chains: [
-      { filters: [connectionManager(context, 'inbound', filters, { local_reply_config: unreachedReply() })] },
+      {
+        filters: [
+          connectionManager(context, 'inbound', filters, {
+            ...earlyStrip('inbound'),
+            local_reply_config: unreachedReply(),
+          }),
+        ],
+      },
     ],
   };
 }
 
 /** Calls that the application makes, naming the callee in `Host`. */
 export function outboundListener(context: ListenerContext, instance: Instance): Listener {
-  const filters = [stripFilter('outbound'), wasmPlace('outbound', context.dir), fallbackBridge()];
+  const filters = [wasmPlace('outbound', context.dir), fallbackBridge()];
   return {
     name: 'outbound',
     address: socketAddress(instance.address, instance.ports.outbound),
@@ -92,7 +97,7 @@ export function outboundListener(context: ListenerContext, instance: Instance): 
       {
         filters: [
           // An id made up here would hide that the application lost its trace; the callee's sidecar makes one.
-          connectionManager(context, 'outbound', filters, { generate_request_id: false }),
+          connectionManager(context, 'outbound', filters, { ...earlyStrip('outbound'), generate_request_id: false }),
         ],
       },
     ],

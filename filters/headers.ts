@@ -11,12 +11,12 @@ export const LANE: string = 'x-causeway-lane';
 export const FALLBACK_LIST: string = 'x-causeway-fallback-list';
 /** `1`: only the wanted lane may answer; chooses the route without a baseline behind it, in the same proxy. */
 export const STRICT: string = 'x-causeway-strict';
-/** `1`: a 5xx of this request may be retried whatever its method; chooses the route in the same proxy. */
-export const IDEMPOTENT: string = 'x-causeway-idempotent';
 /** Token of the unit that a provider-side redirect sends the request to, in the same proxy. */
 export const REDIRECT: string = 'x-causeway-redirect';
 /** Marks a request that a provider-side redirect has already moved: it is not moved again. */
 export const REDIRECTED: string = 'x-causeway-redirected';
+/** Response: the callee's sidecar could not reach its application, so that any method may be sent elsewhere. */
+export const UNREACHED: string = 'x-causeway-unreached';
 /** Response: the lane that the tag asked for. */
 export const WANTED_LANE: string = 'x-causeway-wanted-lane';
 /** Response: the lane of the host that answered. */

@@ -1,18 +1,18 @@
 import {
   FALLBACK_LIST,
-  IDEMPOTENT,
   LANE,
   REDIRECT,
   REDIRECTED,
   SERVED_LANE,
   STRICT,
   TAG,
+  UNREACHED,
   WANTED_LANE,
 } from './headers.ts';
 
 /**
  * The one table of internal headers: who sets each, who believes it, and where it is taken off. From it come the stock
- * `header_mutation` filter at the head of every chain, the removals at the gateway and at the mesh's exits, the
+ * stock removals at the head of every chain, those at the gateway and at the mesh's exits, the
  * doctor's rules and the tests.
  */
 export interface InternalHeader {
@@ -50,9 +50,9 @@ export const INTERNAL_HEADERS: readonly InternalHeader[] = [
   { name: LANE, on: 'request', setBy: 'lane-fallback', readBy: 'header_to_metadata', ...LOCAL },
   { name: FALLBACK_LIST, on: 'request', setBy: 'lane-fallback', readBy: 'header_to_metadata', ...LOCAL },
   { name: STRICT, on: 'request', setBy: 'lane-fallback', readBy: 'the route', ...LOCAL },
-  { name: IDEMPOTENT, on: 'request', setBy: 'lane-fallback', readBy: 'the route', ...LOCAL },
   { name: REDIRECT, on: 'request', setBy: 'lane-fallback, inbound', readBy: 'the route', ...LOCAL },
   { name: REDIRECTED, on: 'request', setBy: 'lane-fallback, inbound', readBy: 'lane-fallback, inbound', ...MESH },
+  { name: UNREACHED, on: 'response', setBy: 'the inbound connection manager', readBy: 'the retry policy', ...MESH },
   { name: WANTED_LANE, on: 'response', setBy: 'lane-fallback', readBy: 'people, tests', ...MESH },
   { name: SERVED_LANE, on: 'response', setBy: 'lane-fallback', readBy: 'people, tests', ...MESH },
 ];

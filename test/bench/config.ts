@@ -1,7 +1,7 @@
 /** Envoy configuration of the rig, in its JSON form: only what the cases need, so that they differ in their filters alone. */
 
-/** One HTTP filter of a chain. */
-export type HttpFilter = { readonly name: string } & Readonly<Record<string, unknown>>;
+/** One HTTP filter of a chain, or fields of the connection manager that belong to the case, such as its early removals. */
+export type HttpFilter = Readonly<Record<string, unknown>>;
 
 /** A listener of the rig: one filter chain in front of some routes. */
 export interface Listener {
@@ -29,7 +29,8 @@ export function listener(spec: Listener, address = ADDRESS): object {
     stat_prefix: spec.name,
     generate_request_id: false,
     route_config: { name: spec.name, virtual_hosts: [{ name: spec.name, domains: ['*'], routes: spec.routes }] },
-    http_filters: [...spec.filters, router],
+    ...Object.assign({}, ...spec.filters.filter((part) => part.name === undefined)),
+    http_filters: [...spec.filters.filter((part) => part.name !== undefined), router],
   };
   return {
     name: spec.name,

@@ -1,6 +1,6 @@
 import type { LaneInstance, LaneScheme, LaneService } from '../../envoy-configs/clusters.ts';
 import { laneScheme, serviceClusters } from '../../envoy-configs/clusters.ts';
-import { stripFilter } from '../../envoy-configs/filters.ts';
+import { earlyStrip } from '../../envoy-configs/filters.ts';
 import { fallbackBridge, serviceRoutes } from '../../envoy-configs/lane-routing.ts';
 import { type HttpFilter, luaFilter, plainRoute, wasmFilter } from './config.ts';
 import type { Modules } from './modules.ts';
@@ -142,7 +142,7 @@ export function outboundRoutes(variant: Variant, cluster: string, size: MeshSize
 export function fusedChain(side: Side, modules: Modules, vmId: string, size: MeshSize): HttpFilter[] {
   const configuration = sections(side, size);
   const suite = wasmFilter({ file: modules.suite, rootId: 'causeway', vmId, role: side, configuration });
-  return [stripFilter(side), suite, ...(side === 'outbound' ? [fallbackBridge()] : [])];
+  return [earlyStrip(side), suite, ...(side === 'outbound' ? [fallbackBridge()] : [])];
 }
 
 function alone(filter: string, side: Side, modules: Modules, size: MeshSize): HttpFilter {
@@ -182,8 +182,8 @@ export function variants(modules: Modules, size: MeshSize = SMALL): Variant[] {
     {
       ...everywhere,
       name: 'stock strip and bridge',
-      inbound: [stripFilter('inbound')],
-      outbound: [stripFilter('outbound'), fallbackBridge()],
+      inbound: [earlyStrip('inbound')],
+      outbound: [earlyStrip('outbound'), fallbackBridge()],
       profiles: ['inbound', 'outbound'],
     },
     { ...outboundOnly, name: 'stock lane routing', outbound: [], lanes: true },

@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { stripFilter, wasmExtension } from '../../envoy-configs/filters.ts';
+import { wasmExtension } from '../../envoy-configs/filters.ts';
 import type { JsonObject, Role } from '../../envoy-configs/mesh.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { type Envoy, startEnvoy } from '../../harness/envoy/launcher.ts';
@@ -132,7 +132,7 @@ function bootstrap(module: string, folder: string): string {
   const chains = ROLES.map((role) => {
     const wasm = wasmExtension(role, module, sections(role, SMALL) as JsonObject);
     const routes = [{ match: { prefix: '/' }, route: { cluster: 'application' } }];
-    return listener(role, loopback(0), [stripFilter(role), wasm], routes, accessLog(role, join(folder, ACCESS_LOG)));
+    return listener(role, loopback(0), [wasm], routes, accessLog(role, join(folder, ACCESS_LOG)));
   });
   const answer = { match: { prefix: '/' }, direct_response: { status: 200, body: { inline_string: 'done' } } };
   return JSON.stringify({
