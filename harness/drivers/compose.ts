@@ -36,6 +36,8 @@ export class ComposeDriver implements Driver {
   private readonly options: ComposeDriverOptions;
   private readonly plans = new Map<string, NodePlan>();
   private command: Promise<readonly string[]> | undefined;
+  /** The last compose command: two at once on one project get in each other's way. */
+  private last: Promise<unknown> = Promise.resolve();
 
   constructor(options: ComposeDriverOptions) {
     this.options = options;
@@ -70,9 +72,12 @@ export class ComposeDriver implements Driver {
 
   async start(plan: NodePlan): Promise<void> {
     this.plans.set(plan.node.id, plan);
+    const names = this.names(plan.node.id, 'both');
+    const states = await this.containerStates();
+    // Asked of a node that runs, this does nothing: its files and its admin socket are in use.
+    if (names.every((name) => ['running', 'paused'].includes(states.get(name)?.state ?? ''))) return;
     await this.prepare(plan);
     await this.writeFile();
-    const names = [sidecarName(plan.node.id), ...(plan.app ? [appName(plan.node.id)] : [])];
     await this.compose('up', '-d', '--no-build', '--no-recreate', ...names);
     await this.ready(plan);
   }
@@ -193,7 +198,13 @@ export class ComposeDriver implements Driver {
     return states;
   }
 
-  private async compose(...args: string[]): Promise<string> {
+  private compose(...args: string[]): Promise<string> {
+    const next = this.last.then(() => this.runCompose(args));
+    this.last = next.catch(() => undefined);
+    return next;
+  }
+
+  private async runCompose(args: readonly string[]): Promise<string> {
     this.command ??= composeCommand();
     const [program = '', ...first] = await this.command;
     const all = [...first, '--project-name', this.options.project, '--file', this.file, ...args];
