@@ -193,11 +193,23 @@ export class Stage {
   }
 
   /** Runs something under a changed configuration and brings the old one back, whatever happens. */
-  async under<T>(edit: (config: CausewayConfig) => void, work: () => Promise<T>): Promise<T> {
+  under(edit: (config: CausewayConfig) => void, work: () => Promise<void>): Promise<void> {
+    return this.underEach([{ edit }], work);
+  }
+
+  /** The same for several changes in turn, each of the original configuration, which is brought back once, at the end. */
+  async underEach<T extends { edit(config: CausewayConfig): void }>(
+    changes: readonly T[],
+    work: (change: T) => Promise<void>,
+  ): Promise<void> {
     const before = this.deployment.text;
-    await this.apply(edit);
     try {
-      return await work();
+      for (const change of changes) {
+        const config = parse(before) as CausewayConfig;
+        change.edit(config);
+        await this.applyText(stringify(config));
+        await work(change);
+      }
     } finally {
       await this.applyText(before);
     }

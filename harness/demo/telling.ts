@@ -21,8 +21,7 @@ export function watched(line: Exchange | Check): string {
 
 export function sceneTail(result: SceneResult): string {
   const figures = result.figures.map(({ name, value, unit }) => `   ${colors.dim(`${name}: ${value} ${unit}`)}`);
-  const comparison = result.checks.find(({ what }) => what.startsWith('metrics, headers'));
-  return [...figures, ...(comparison ? [watched(comparison)] : [])].join('\n');
+  return figures.join('\n');
 }
 
 export function summary(results: readonly SceneResult[], elapsedMs: number, page: string): string {

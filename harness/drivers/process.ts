@@ -46,6 +46,7 @@ export class ProcessDriver implements Driver {
   private readonly options: ProcessDriverOptions;
   private readonly nodes = new Map<string, Running>();
   private guard: Guard | undefined;
+  private asking: Promise<NodeStatus[]> | undefined;
 
   constructor(options: ProcessDriverOptions) {
     this.options = options;
@@ -117,7 +118,15 @@ export class ProcessDriver implements Driver {
     await this.start(this.node(id).plan);
   }
 
-  async status(): Promise<NodeStatus[]> {
+  /** Who asks while an answer is being made gets that one: an `apply` asks for every node at once. */
+  status(): Promise<NodeStatus[]> {
+    this.asking ??= this.look().finally(() => {
+      this.asking = undefined;
+    });
+    return this.asking;
+  }
+
+  private look(): Promise<NodeStatus[]> {
     return Promise.all(
       [...this.nodes.values()].map(async ({ plan, app, envoy, paused }) => ({
         id: plan.node.id,

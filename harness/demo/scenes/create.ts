@@ -1,3 +1,4 @@
+import { addRule } from '../../config/edit.ts';
 import { driveOpen } from '../../drive/drive.ts';
 import { found, notYet, waitUntil } from '../../process/wait.ts';
 import type { Scene } from '../scene.ts';
@@ -18,33 +19,15 @@ export const COMMANDS: readonly (readonly string[])[] = [
 ];
 
 /** Further ways into the lane, for the scenes that come later. */
-export const FURTHER_RULES: readonly (readonly string[])[] = [
-  [
-    'lane',
-    'rule',
-    'dev2',
-    '--no-apply',
-    '--name',
-    'dev2-preview',
-    '--entrance',
-    'productpage',
-    '--query',
-    'preview=dev2',
-  ],
-  ['lane', 'rule', 'dev2', '--no-apply', '--name', 'dev2-cookie', '--entrance', 'productpage', '--cookie', 'lane=dev2'],
-  [
-    'lane',
-    'rule',
-    'dev2',
-    '--name',
-    'dev2-signed-in',
-    '--entrance',
-    'reviews',
-    '--at',
-    'sidecar',
-    '--header',
-    'end-user=dev2',
-  ],
+const FURTHER_RULES = [
+  { name: 'dev2-preview', entrance: 'productpage', match: { query: { name: 'preview', exact: 'dev2' } } },
+  { name: 'dev2-cookie', entrance: 'productpage', match: { cookie: { name: 'lane', exact: 'dev2' } } },
+  {
+    name: 'dev2-signed-in',
+    entrance: 'reviews',
+    at: 'sidecar',
+    match: { header: { name: 'end-user', exact: 'dev2' } },
+  },
 ];
 
 export const create: Scene = {
@@ -97,6 +80,10 @@ export const create: Scene = {
     record.figure('requests meanwhile', report.sent, 'requests');
     record.check(`first answer within ${FIRST_ANSWER_MS} ms`, elapsed <= FIRST_ANSWER_MS, `${Math.round(elapsed)} ms`);
     record.check('no request failed meanwhile', report.failed === 0 && report.sent > 0, report.failures);
-    for (const command of FURTHER_RULES) await stage.command(...command);
+    const further = FURTHER_RULES.reduce(
+      (text, rule) => addRule(text, { ...rule, lane: 'dev2' }),
+      stage.deployment.text,
+    );
+    await stage.applyText(further);
   },
 };

@@ -1,3 +1,4 @@
+import type { CausewayConfig } from '../../../envoy-configs/schema.ts';
 import { TAG } from '../../../filters/headers.ts';
 import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../../../filters/internal-headers.ts';
 import { EnvoyAdmin } from '../../envoy/admin.ts';
@@ -34,14 +35,13 @@ export const internalHeaders: Scene = {
   compare: false,
   async play(stage, record) {
     await hostile(stage, record, 'all filters on');
-    for (const filter of FILTERS) {
-      await stage.under(
-        (config) => {
-          config.filters = { ...config.filters, [filter]: { enabled: false } };
-        },
-        () => hostile(stage, record, `${filter} off`),
-      );
-    }
+    const without = FILTERS.map((filter) => ({
+      filter,
+      edit: (config: CausewayConfig) => {
+        config.filters = { ...config.filters, [filter]: { enabled: false } };
+      },
+    }));
+    await stage.underEach(without, ({ filter }) => hostile(stage, record, `${filter} off`));
     await admin(stage, record);
   },
 };

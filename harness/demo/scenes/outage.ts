@@ -13,7 +13,7 @@ const POST_OF_TEN = 3;
 
 /** Requests a second and milliseconds of each outage at full size, and at any smaller. */
 const FULL = { rate: 500, beforeMs: 2_000, downMs: 4_000 };
-const SMALL = { rate: 50, beforeMs: 1_000, downMs: 2_500 };
+const SMALL = { rate: 50, beforeMs: 500, downMs: 2_000 };
 
 interface Outage {
   name: string;

@@ -70,11 +70,9 @@ export const propagation: Scene = {
     const ask = (headers: Readonly<Record<string, string>>) =>
       record.ask({ path: '/productpage', headers: { 'end-user': 'dev1', ...headers }, hops, wants: 'dev1' });
     await ask({});
-    for (const way of WAYS) {
-      await stage.under(way.edit, async () => {
-        const { holds, hops: seen } = await ask(way.headers);
-        record.check(way.name, holds, seen.join(' '));
-      });
-    }
+    await stage.underEach(WAYS, async ({ name, headers }) => {
+      const { holds, hops: seen } = await ask(headers);
+      record.check(name, holds, seen.join(' '));
+    });
   },
 };
