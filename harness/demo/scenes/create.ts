@@ -9,7 +9,7 @@ import { wholeTree } from './judges.ts';
 export const FIRST_ANSWER_MS = 3_000;
 
 /** Requests a second of everybody else, at full size and at any smaller. */
-const RATE = { full: 100, small: 20 };
+const RATE = { full: 50, small: 20 };
 
 /** What a person types, in this order. The first two edit the file only; the last applies all of it. */
 export const COMMANDS: readonly (readonly string[])[] = [
