@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config';
 const ON_ENVOY = ['test/e2e/**/*.test.ts', 'test/compose/**/*.test.ts', 'test/sdk/**/*.envoy.test.ts'];
 
 const shared = {
-  // Envoy ends with the thread that spawned it (PR_SET_PDEATHSIG), so tests run in processes, not worker threads.
+  // Tests change directories, send signals and end what they started by pid: each file has a process of its own.
   pool: 'forks' as const,
   hookTimeout: 120_000,
 };

@@ -4,10 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
-import { build as bundle } from 'esbuild';
+import { bundle } from './bundle.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
 const ABI_FILE = 'filters/sdk/abi/imports.ts';
@@ -62,35 +61,14 @@ function readText(path: string): string | null {
   }
 }
 
-/** The CLI and the Bookinfo services as single files that need no node_modules. */
-async function bundleScripts(): Promise<void> {
-  const banner = {
-    js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
-  };
-  await bundle({
-    absWorkingDir: ROOT,
-    entryPoints: { causeway: 'harness/cli/main.ts', bookinfo: 'harness/bookinfo/main.ts' },
-    outdir: 'build',
-    outExtension: { '.js': '.mjs' },
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    banner,
-    define: { 'process.env.CAUSEWAY_VERSION': JSON.stringify(version()) },
-    logLevel: 'warning',
-  });
-}
-
-function version(): string {
-  const manifest: { version: string } = createRequire(import.meta.url)('../package.json');
-  return manifest.version;
-}
-
 if (import.meta.filename === process.argv[1]) {
   process.chdir(ROOT);
   mkdirSync('build', { recursive: true });
-  const [wasm] = await Promise.all([compile('filters/suite.ts', 'build/causeway.wasm'), bundleScripts()]);
+  const [wasm] = await Promise.all([
+    compile('filters/suite.ts', 'build/causeway.wasm'),
+    bundle('causeway', 'build/causeway.mjs'),
+    bundle('bookinfo', 'build/bookinfo.mjs'),
+  ]);
   const digest = createHash('sha256').update(wasm).digest('hex');
   process.stdout.write(`build/causeway.wasm  ${wasm.length} bytes  sha256 ${digest}\nbuild/causeway.mjs\n`);
 }

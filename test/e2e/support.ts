@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { request } from 'undici';
 import { type Hop, isHop } from '../../harness/bookinfo/hop.ts';
 import { StateFolder } from '../../harness/drivers/state.ts';
-import { bundleBookinfo } from '../../tools/bundle-bookinfo.ts';
+import { bundle } from '../../tools/bundle.ts';
 
 export const ROOT = new URL('../..', import.meta.url).pathname;
 
@@ -16,7 +16,7 @@ export async function bookinfoBundle(): Promise<string> {
   const newest = Math.max(...sources.map((name) => statSync(join(ROOT, `harness/bookinfo/${name}.ts`)).mtimeMs));
   if (!existsSync(path) || statSync(path).mtimeMs < newest) {
     await mkdir(join(ROOT, 'build'), { recursive: true });
-    await bundleBookinfo(path);
+    await bundle('bookinfo', path);
   }
   return path;
 }

@@ -1,0 +1,31 @@
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { build } from 'esbuild';
+
+const ROOT = join(import.meta.dirname, '..');
+const MANIFEST: { version: string } = createRequire(import.meta.url)('../package.json');
+
+/** The scripts that are shipped: each one file that plain `node` runs, here and in the compose image. */
+export const SCRIPTS = {
+  causeway: 'harness/cli/main.ts',
+  bookinfo: 'harness/bookinfo/main.ts',
+} as const;
+
+/** Bundles one of them into `outFile`, with everything from node_modules that it uses. */
+export async function bundle(script: keyof typeof SCRIPTS, outFile: string): Promise<void> {
+  await build({
+    absWorkingDir: ROOT,
+    entryPoints: [SCRIPTS[script]],
+    outfile: outFile,
+    bundle: true,
+    platform: 'node',
+    target: 'node20',
+    format: 'esm',
+    // Some packages ask for node's modules by `require`, which an ES module has to make itself.
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module';\nconst require = __createRequire(import.meta.url);",
+    },
+    define: { 'process.env.CAUSEWAY_VERSION': JSON.stringify(MANIFEST.version) },
+    logLevel: 'warning',
+  });
+}
