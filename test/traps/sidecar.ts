@@ -91,9 +91,9 @@ export class TrapSidecar {
   async requests(): Promise<Logged[]> {
     const lines = (await readFile(join(this.#folder, ACCESS_LOG), 'utf8')).split('\n').filter((line) => line !== '');
     return lines.map((line) => {
-      const { role, start, ms, status, trap } = JSON.parse(line) as LogLine;
+      const { role, start, micros, status, trap } = JSON.parse(line) as LogLine;
       const began = Number(start) * 1_000;
-      return { role, start: began, end: began + ms, status, trap: trap !== null };
+      return { role, start: began, end: began + Number(micros) / 1_000, status, trap: trap !== null };
     });
   }
 
@@ -118,7 +118,7 @@ export class TrapSidecar {
 interface LogLine {
   role: TrapRole;
   start: string;
-  ms: number;
+  micros: number | string;
   status: number;
   trap: string | null;
 }
@@ -164,7 +164,7 @@ function accessLog(role: TrapRole, path: string): object[] {
   const fields = {
     role,
     start: '%START_TIME(%s.%6f)%',
-    ms: '%DURATION%',
+    micros: '%COMMON_DURATION(DS_RX_BEG:DS_TX_END:us)%',
     status: '%RESPONSE_CODE%',
     trap: `%REQ(${TRIGGER})%`,
   };
