@@ -43,7 +43,10 @@ export class Suite extends FusedPlugin {
       return false;
     }
     this.role = text(vmConfiguration());
-    counter(`causeway_vm_configured_total.role.${this.role}`).add();
+    const configured = counter(`causeway_vm_configured_total.role.${this.role}`);
+    configured.add();
+    // At once: the VM of a query of death does not live to its first tick.
+    configured.flush();
     const slot = new WorkerSlot(`v1/worker/${this.role}`, (TICK_MS as u64) * 1_000_000);
     slot.prepare();
     this.slot = slot;

@@ -79,11 +79,14 @@ describe('retries', () => {
     await backends.set('dev1-0', 'refuse');
     for (const id of ['base-0', 'base-1']) await backends.set(id, 'ok', 1_000);
     const answers = await Promise.all(Array.from({ length: 40 }, () => send(PORT + 2, { method: 'POST' })));
-    const served = answers.filter(({ status }) => status === 200).length;
-    expect(served).toBe((50 * 20) / 100);
-    expect(answers.filter(({ status }) => status === 503).length).toBe(40 - served);
-    const stats = await proxy.admin.stats('cluster.bounded.upstream_rq_retry_overflow');
-    expect([...stats.values()]).toEqual([40 - served]);
+    const refused = answers.filter(({ status }) => status === 503).length;
+    const stats = await proxy.admin.stats('cluster.bounded.upstream_rq_retry');
+    // All of the burst is there before the first retry has its answer. Once some tries have failed, outlier detection
+    // may eject the host, and what comes later reaches the baseline without a retry.
+    expect(stats.get('cluster.bounded.upstream_rq_retry')).toBeGreaterThan(0);
+    expect(stats.get('cluster.bounded.upstream_rq_retry')).toBeLessThanOrEqual((50 * 20) / 100);
+    expect(stats.get('cluster.bounded.upstream_rq_retry_overflow')).toBe(refused);
+    expect(answers.filter(({ status }) => status === 200).length).toBe(40 - refused);
   });
 });
 
