@@ -47,12 +47,15 @@ export class ProcessDriver implements Driver {
   private readonly nodes = new Map<string, Running>();
   private guard: Guard | undefined;
   private asking: Promise<NodeStatus[]> | undefined;
+  /** `down` was asked for: what an `up` under way has not started yet is not started any more. */
+  private ending = false;
 
   constructor(options: ProcessDriverOptions) {
     this.options = options;
   }
 
   async up(plans: readonly NodePlan[], progress: Progress = () => {}): Promise<void> {
+    this.ending = false;
     ensureInotify(plans, progress);
     await this.options.state.create();
     this.guard ??= new Guard(this.options.state.pids);
@@ -77,6 +80,7 @@ export class ProcessDriver implements Driver {
   }
 
   async start(plan: NodePlan): Promise<void> {
+    this.ending = false;
     await this.options.state.create();
     this.guard ??= new Guard(this.options.state.pids);
     const node = this.known(plan);
@@ -147,6 +151,7 @@ export class ProcessDriver implements Driver {
   }
 
   async down(): Promise<void> {
+    this.ending = true;
     // Gateways first, so that nobody's request finds half a mesh.
     const ids = [...this.nodes.keys()].sort((a, b) => this.rank(a) - this.rank(b));
     const gateways = ids.filter((id) => this.rank(id) === 0);
@@ -182,6 +187,7 @@ export class ProcessDriver implements Driver {
   }
 
   private known(plan: NodePlan): Running {
+    if (this.ending) throw new GiveUp(`${plan.node.id}: not started, the mesh is ending`);
     const node = this.nodes.get(plan.node.id) ?? { plan, paused: new Set() };
     node.plan = plan;
     this.nodes.set(plan.node.id, node);
@@ -221,6 +227,7 @@ export class ProcessDriver implements Driver {
       logPath: state.log(id, 'app'),
     });
     node.app = child;
+    await this.keepUnlessEnding(id, child);
     await state.remember(`${id}.app`, child.pid, service === null ? command : this.options.bookinfo);
     await this.wait(`${id}: application on ${address}:${ports.app}`, undefined, async () => {
       const exit = child.exit();
@@ -245,14 +252,26 @@ export class ProcessDriver implements Driver {
       logLevel: this.options.logLevel ?? 'warning',
       args: ['--file-flush-interval-msec', String(LOG_FLUSH_MS), ...rendered.args],
     });
+    await this.keepUnlessEnding(rendered.id, node.envoy.child);
     await state.remember(`${rendered.id}.envoy`, node.envoy.child.pid, config);
     await envoyReady(node.envoy, this.options.readyTimeoutMs ?? 30_000, this.options.clock);
     await refusedNothing(node.envoy);
   }
 
+  /** What was being spawned when `down` looked at the nodes is ended by who spawned it. */
+  private async keepUnlessEnding(id: string, child: Child): Promise<void> {
+    if (!this.ending) return;
+    await child.stop();
+    throw new GiveUp(`${id}: ended, the mesh is ending`);
+  }
+
   private wait<T>(what: string, deadlineMs: number | undefined, look: Parameters<typeof waitUntil<T>>[1]): Promise<T> {
     const { clock, readyTimeoutMs = 30_000 } = this.options;
-    return waitUntil(what, look, { deadlineMs: deadlineMs ?? readyTimeoutMs, ...(clock ? { clock } : {}) });
+    const lookOn: typeof look = () => {
+      if (this.ending) throw new GiveUp(`${what}: the mesh is ending`);
+      return look();
+    };
+    return waitUntil(what, lookOn, { deadlineMs: deadlineMs ?? readyTimeoutMs, ...(clock ? { clock } : {}) });
   }
 }
 
