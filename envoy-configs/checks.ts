@@ -5,6 +5,9 @@ import { METRIC_LABELS } from './stats.ts';
 
 type Path = Problem['path'];
 
+/** The interface that no entry makes: what fits none. */
+const OTHER = 'other';
+
 /** Most instances of one mesh on one machine. */
 export const MAX_INSTANCES = 2_000;
 
@@ -107,6 +110,14 @@ class Checker {
         [...path, 'interfaces'],
         (service.interfaces ?? []).map((item) => item.name),
       );
+      for (const [index, item] of (service.interfaces ?? []).entries()) {
+        const at: Path = [...path, 'interfaces', index];
+        if ((item.template === undefined) === (item.prefix === undefined)) {
+          this.add(at, item.template === undefined ? 'no path' : 'both template and prefix', 'template or prefix');
+        }
+        if (item.name === OTHER)
+          this.add([...at, 'name'], `"${OTHER}"`, 'another name: it stands for all other requests');
+      }
       total += this.instances(name, service);
     }
     if (total > MAX_INSTANCES) this.add(['services'], `${total} instances`, `at most ${MAX_INSTANCES} on one machine`);

@@ -39,11 +39,13 @@ export interface HealthCheck {
   readonly healthyThreshold: number;
 }
 
-/** A named part of a service's API, by which steering and redirects can choose. */
+/** A named part of a service's API, by which steering, redirects and limits can choose. */
 export interface ServiceInterface {
   readonly name: string;
+  /** Empty = all. */
   readonly methods: readonly string[];
-  readonly pathPrefix: string;
+  /** Route template: `{name}` is one segment, `**` at the end any rest. A path prefix is a template of its own: `/api**`. */
+  readonly template: string;
 }
 
 /** One running copy of a service with its own sidecar. */

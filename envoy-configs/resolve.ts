@@ -207,7 +207,7 @@ function resolveServices(
       interfaces: (service.interfaces ?? []).map((item) => ({
         name: item.name,
         methods: item.methods ?? [],
-        pathPrefix: item.prefix,
+        template: item.template ?? `${item.prefix ?? '/'}**`,
       })),
       calls: service.calls ?? null,
       shards: service.shards ?? 0,

@@ -1,4 +1,5 @@
 import Type from 'typebox';
+import { MAX_INTERFACES } from '../filters/interface/interface.schema.ts';
 import { Duration, LANE_PATTERN, named, Port } from './schema-parts.ts';
 
 /** One entry of `services` in `causeway.yaml`. */
@@ -28,13 +29,29 @@ const LbSchema = Type.Object(
 
 const InterfaceSchema = Type.Object(
   {
-    name: Type.String({ pattern: '^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$' }),
+    name: Type.String({ pattern: '^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$', description: 'Shown in metrics.' }),
     methods: Type.Optional(
-      Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$' }), { maxItems: 9, description: 'Default: all.' }),
+      Type.Array(Type.String({ pattern: '^[A-Z]{1,16}$' }), {
+        minItems: 1,
+        maxItems: 9,
+        uniqueItems: true,
+        description: 'Default: all.',
+      }),
     ),
-    prefix: Type.String({ pattern: '^/[!-~]{0,255}$', description: 'Path prefix.' }),
+    template: Type.Optional(
+      Type.String({
+        format: 'path-template',
+        description: 'Paths such as /products/{id}/reviews; ** at the end is any rest.',
+      }),
+    ),
+    prefix: Type.Optional(
+      Type.String({
+        pattern: '^/[^?#{}* ]{0,253}$',
+        description: 'Path prefix: short for a template with ** behind it.',
+      }),
+    ),
   },
-  { additionalProperties: false },
+  { additionalProperties: false, description: 'A part of the API: methods, and exactly one of template and prefix.' },
 );
 
 export const InstancesSchema = Type.Object(
@@ -67,7 +84,12 @@ export const ServiceSchema = Type.Object(
     ),
     lb: Type.Optional(LbSchema),
     healthCheck: Type.Optional(HealthCheckSchema),
-    interfaces: Type.Optional(Type.Array(InterfaceSchema, { maxItems: 64 })),
+    interfaces: Type.Optional(
+      Type.Array(InterfaceSchema, {
+        maxItems: MAX_INTERFACES,
+        description: 'In order: a request belongs to the first that it fits. Limits and steering choose by them.',
+      }),
+    ),
     calls: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 40 }), {
         maxItems: 200,

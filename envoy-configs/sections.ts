@@ -172,16 +172,21 @@ function redirectRule(mesh: Mesh, rule: Redirect): JsonObject {
   };
 }
 
-/** An interface of a service is a path prefix and methods: both become matchers beside the rule's own. */
+/** An interface of a service is a route template and methods: both become matchers beside the rule's own. */
 function matchOf(mesh: Mesh, service: string, interfaceName: string, match: JsonObject | null): JsonObject {
   const found = mesh.services
     .find(({ name }) => name === service)
     ?.interfaces.find(({ name }) => name === interfaceName);
   const matchers: JsonObject[] = [];
-  if (found) matchers.push({ path: { prefix: found.pathPrefix } });
+  if (found) matchers.push({ path: templateTest(found.template) });
   if (found && found.methods.length > 0) matchers.push({ method: { in: found.methods } });
   if (match) matchers.push(match);
   const [only] = matchers;
   if (only === undefined) return {};
   return { match: matchers.length === 1 ? only : all(matchers) };
+}
+
+/** A template without parameters that ends open is a prefix, the cheaper test. */
+function templateTest(template: string): JsonObject {
+  return template.endsWith('**') && !template.includes('{') ? { prefix: template.slice(0, -2) } : { template };
 }

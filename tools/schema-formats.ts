@@ -30,6 +30,13 @@ function isHeaderValue(value: string): boolean {
   return !/[\x00-\x08\x0a-\x1f\x7f]/.test(value) && !/^[ \t]|[ \t]$/.test(value);
 }
 
+const TEMPLATE = /^(\/(\{\w+\}|[!"$-)+-.0->@-z|~]*))*$/;
+
+function isPathTemplate(value: string): boolean {
+  const closed = value.endsWith('**') && !value.endsWith('}**') ? value.slice(0, -2) : value;
+  return value.length <= 256 && closed.split('/').length <= 33 && closed !== '' && TEMPLATE.test(closed);
+}
+
 export const FORMATS: Readonly<Record<string, Format>> = {
   'label-value': {
     test: (value) => LABEL.test(value),
@@ -60,5 +67,10 @@ export const FORMATS: Readonly<Record<string, Format>> = {
     test: isCidr,
     bounded: true,
     meaning: 'an IP address or CIDR block (10.0.0.0/8, 2001:db8::/32)',
+  },
+  'path-template': {
+    test: isPathTemplate,
+    bounded: true,
+    meaning: 'a path template (/a/{id}/b; ** at the end is any rest; at most 32 segments, 256 bytes)',
   },
 };

@@ -12,6 +12,7 @@ import {
   Slice,
   slice,
 } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { PathTemplate } from '../interface/template';
 import { Block, MatchPlan, Slot, SlotKind, Test, TestKind, TextTable } from './matcher.policy';
 
 /**
@@ -116,14 +117,16 @@ export class MatchCompiler {
     else this.expression(value.text, yes, no, path);
   }
 
-  /** A test with one of `present`, `exact`, `prefix`, `suffix`, `in`. */
+  /** A test with one of `present`, `exact`, `prefix`, `suffix`, `template`, `in`. */
   private text(test: Json, slot: i32, yes: i32, no: i32): void {
     const wanted = test.get('present');
     if (wanted !== null) this.test(wanted.bool ? TestKind.Present : TestKind.Absent, slot, 0, yes, no);
     else if (test.has('exact')) this.test(TestKind.Exact, slot, test.textOf('exact'), yes, no);
     else if (test.has('prefix')) this.test(TestKind.Prefix, slot, test.textOf('prefix'), yes, no);
     else if (test.has('suffix')) this.test(TestKind.Suffix, slot, test.textOf('suffix'), yes, no);
-    else this.oneOf(test.itemsOf('in'), slot, yes, no);
+    else if (test.has('template')) {
+      this.test(TestKind.Template, slot, 0, yes, no).template = new PathTemplate(test.textOf('template'));
+    } else this.oneOf(test.itemsOf('in'), slot, yes, no);
   }
 
   private oneOf(values: Json[], slot: i32, yes: i32, no: i32): void {

@@ -12,6 +12,7 @@ import {
   Slice,
   startsWith,
 } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { PathTemplate, splitPath } from '../interface/template';
 import { addressOnly, cookieValue, MAX_DECODED, OVERLONG, pathOnly, queryValue } from './request-values';
 
 /**
@@ -61,6 +62,7 @@ export enum TestKind {
   Exact,
   Prefix,
   Suffix,
+  Template,
   In,
   Blocks,
   Percentage,
@@ -103,6 +105,8 @@ export class Test {
   blocks: StaticArray<Block> = NO_BLOCKS;
   /** Of `Percentage`: a trace is drawn when its number, mixed with the salt, is below `operand` (of 2^32). */
   salt: u64 = 0;
+  /** Of `Template`. */
+  template: PathTemplate | null = null;
   /** Of `Table`. */
   table: TextTable | null = null;
 
@@ -240,6 +244,10 @@ export class MatchPlan {
     if (test.kind === TestKind.Exact) return equal(value, test.operand);
     if (test.kind === TestKind.Prefix) return startsWith(value, test.operand);
     if (test.kind === TestKind.Suffix) return endsWith(value, test.operand);
+    if (test.kind === TestKind.Template) {
+      splitPath(value);
+      return test.template!.fits();
+    }
     for (let i = 0; i < test.texts.length; i++) {
       if (equal(value, unchecked(test.texts[i]))) return true;
     }

@@ -59,12 +59,23 @@ export const QueryTestSchema = Type.Object(
     description: 'A query parameter. The first one of the name counts; names and values are percent-decoded.',
   },
 );
-export const PathTestSchema = Type.Object(tests, {
-  additionalProperties: false,
-  minProperties: 1,
-  maxProperties: 1,
-  description: 'The path without its query, as it was sent.',
-});
+export const PathTestSchema = Type.Object(
+  {
+    ...tests,
+    template: Type.Optional(
+      Type.String({
+        format: 'path-template',
+        description: 'How the path is made: `/api/products/{id}/reviews`; `**` at the end is any rest.',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    minProperties: 1,
+    maxProperties: 1,
+    description: 'The path without its query, as it was sent.',
+  },
+);
 export const MethodTestSchema = Type.Object(
   {
     exact: Type.Optional(Type.String({ format: 'token', description: 'One method, such as `GET`.' })),

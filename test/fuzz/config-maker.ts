@@ -13,6 +13,7 @@ const GOOD: Readonly<Record<string, readonly string[]>> = {
   'header-value': ['', 'a b', 'zoë', '"quoted"', 'a\tb', '\u{1f600}'],
   printable: ['a b', '~!"', '{}'],
   cidr: ['10.0.0.0/8', '127.0.0.1', '::/0', '2001:db8::/32', '::ffff:1.2.3.4', 'fe80::1:2/128', '0.0.0.0/0'],
+  'path-template': ['/', '/a/{id}', '/a/{id}/b', '/a**', '/a/**', '//', '/s'.repeat(32), `/${'p'.repeat(255)}`],
 };
 
 /** Values that are mostly wrong, some nearly right: what mutations put anywhere. */
@@ -75,6 +76,17 @@ const ODD: readonly unknown[] = [
   '/a?b',
   '/a#b',
   '/é',
+  '/a/{id',
+  '/a/{}',
+  '/a/x{id}',
+  '/a/{id}x',
+  '/a/{i-d}',
+  '/{id}**',
+  '/a*',
+  '/a/**/b',
+  '/a***',
+  '/s'.repeat(33),
+  `/${'p'.repeat(256)}`,
   '[::1]',
   '[::1]:0',
   '[::1]:65536',

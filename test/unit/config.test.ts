@@ -74,6 +74,16 @@ describe('a configuration that is right', () => {
     expect(mesh.gateways[0]).toMatchObject({ address: '127.0.0.1', port: 8080, trust: 'none', exposeLane: false });
   });
 
+  it('takes a path prefix for a template with an open end', () => {
+    const mesh = resolveMesh(
+      parseConfig(VALID.replace('prefix: /pay }', 'prefix: /pay }\n      - { name: one, template: "/p/{id}" }'), 'x'),
+    );
+    expect(mesh.services[1]?.interfaces).toEqual([
+      { name: 'pay', methods: ['POST'], template: '/pay**' },
+      { name: 'one', methods: [], template: '/p/{id}' },
+    ]);
+  });
+
   it('understands durations', () => {
     expect(['250ms', '2s', '1.5s', '1m'].map(milliseconds)).toEqual([250, 2000, 1500, 60_000]);
   });
@@ -228,6 +238,21 @@ describe('a mistake beyond the schema', () => {
       'two targets in one',
       (c) => Object.assign(c, { steering: [{ name: 's', to: [{ lane: 'dev1', instance: 'back-base-1' }] }] }),
       'found 2 of lane, lanes, instance',
+    ],
+    [
+      'an interface without paths',
+      (c) => Object.assign(c.services.back?.interfaces?.[0] ?? {}, { prefix: undefined }),
+      'services.back.interfaces[0]: found no path, expected template or prefix',
+    ],
+    [
+      'an interface with two kinds of paths',
+      (c) => Object.assign(c.services.back?.interfaces?.[0] ?? {}, { template: '/pay/{id}' }),
+      'services.back.interfaces[0]: found both template and prefix, expected template or prefix',
+    ],
+    [
+      'an interface by the name of what fits none',
+      (c) => Object.assign(c.services.back?.interfaces?.[0] ?? {}, { name: 'other' }),
+      'services.back.interfaces[0].name: found "other", expected another name: it stands for all other requests',
     ],
     [
       'an unknown interface',

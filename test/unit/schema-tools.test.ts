@@ -84,6 +84,25 @@ describe('formats', () => {
     expect(holds('cidr', '10.0.0.0/8')).toBe(true);
     expect(holds('cidr', 'fe80::1%eth0')).toBe(false);
     expect(holds('header-value', ' a')).toBe(false);
+    for (const good of ['/', '/a/{id}/b', '/a**', '/**', '//', '/s'.repeat(32)]) {
+      expect(holds('path-template', good), good).toBe(true);
+    }
+    const bad = [
+      '',
+      'a',
+      '**',
+      '/{}',
+      '/{i-d}',
+      '/x{id}',
+      '/{id}x',
+      '/{id}**',
+      '/a*',
+      '/**/a',
+      '/a?b',
+      '/é',
+      '/s'.repeat(33),
+    ];
+    for (const template of bad) expect(holds('path-template', template), template).toBe(false);
   });
 });
 

@@ -1,4 +1,4 @@
-import { byteAt, lenOf, Slice } from '../slice';
+import { byteAt, indexOfByte, lenOf, Slice } from '../slice';
 import { parseCidr } from './cidr';
 import { equalsText } from './json';
 import { isDigit } from './json-scalar';
@@ -15,6 +15,7 @@ export function matchesFormat(name: Slice, value: Slice): bool {
   if (equalsText(name, 'header-value')) return isHeaderValue(value);
   if (equalsText(name, 'printable')) return isPrintable(value);
   if (equalsText(name, 'cidr')) return parseCidr(value);
+  if (equalsText(name, 'path-template')) return isPathTemplate(value);
   return false;
 }
 
@@ -69,4 +70,38 @@ function isPrintable(s: Slice): bool {
     if (byte < 0x20 || byte > 0x7e) return false;
   }
   return true;
+}
+
+/** Most segments of a path template; `/` has one. */
+export const MAX_TEMPLATE_SEGMENTS: i32 = 32;
+
+/**
+ * Segments that each follow a slash: literal text, or `{name}` for one segment of any text. `**` at the very end stands for
+ * whatever follows. 256 bytes of printable ASCII without the characters that end a path.
+ */
+export function isPathTemplate(s: Slice): bool {
+  const length = lenOf(s);
+  let count = 0;
+  let at = 0;
+  while (at < length && length <= 256) {
+    if (byteAt(s, at) !== 0x2f || ++count > MAX_TEMPLATE_SEGMENTS) return false;
+    at++;
+    if (at < length && byteAt(s, at) === 0x7b) {
+      const close = indexOfByte(s, 0x7d, at);
+      if (close < at + 2) return false;
+      for (at++; at < close; at++) {
+        const byte = byteAt(s, at);
+        if (!isLetterOrDigit(byte) && byte !== 0x5f) return false;
+      }
+      at++;
+      continue;
+    }
+    for (; at < length && byteAt(s, at) !== 0x2f; at++) {
+      const byte = byteAt(s, at);
+      if (byte === 0x2a) return at === length - 2 && byteAt(s, at + 1) === 0x2a;
+      if (byte <= 0x20 || byte >= 0x7f || byte === 0x23 || byte === 0x3f || byte === 0x7b || byte === 0x7d)
+        return false;
+    }
+  }
+  return at === length && length > 0;
 }

@@ -29,6 +29,7 @@ interface TextTest {
   readonly prefix?: string;
   readonly suffix?: string;
   readonly in?: readonly string[];
+  readonly template?: string;
 }
 
 /** `salt`: what percentages draw by that have none of their own. */
@@ -59,7 +60,17 @@ function holds(test: TextTest, value: string | undefined | typeof overlong): boo
   if (test.exact !== undefined) return text === bytes(test.exact);
   if (test.prefix !== undefined) return text.startsWith(bytes(test.prefix));
   if (test.suffix !== undefined) return text.endsWith(bytes(test.suffix));
+  if (test.template !== undefined) return templateRegex(test.template).test(text);
   return test.in?.some((one) => text === bytes(one)) ?? false;
+}
+
+/** A route template as an expression: a parameter is one segment that is not empty, `**` any rest. */
+function templateRegex(template: string): RegExp {
+  const parts = template.split(/(\{[^}]*\}|\*\*$)/).map((part) => {
+    if (part.startsWith('{')) return '[^/]+';
+    return part === '**' ? '.*' : part.replaceAll(/[.+^$()|[\]\\*?]/g, '\\$&');
+  });
+  return new RegExp(`^${parts.join('')}$`, 's');
 }
 
 /** A configured text as the bytes that the filter compares with. */

@@ -43,6 +43,8 @@ const RULES: NonNullable<LaneTaggingConfig['rules']> = [
   { lane: 'dev1', match: { cookie: { name: 'lane', in: ['dev1', 'one', 'a b'] } } },
   { lane: 'gold', match: { query: { name: 'lane', prefix: 'go' } } },
   { lane: 'canary', match: { all: [{ path: { prefix: '/reviews/' } }, { method: { in: ['GET', 'HEAD'] } }] } },
+  { lane: 'prod', match: { all: [{ path: { template: '/reviews/{id}' } }, { not: { method: { exact: 'GET' } } }] } },
+  { lane: 'base', match: { all: [{ path: { template: '/{a}/../**' } }, { header: { name: 'x-b', present: true } }] } },
   { name: 'caller', lane: 'transfer', match: { caller: { cidrs: ['10.1.0.0/16', '2001:db8::/32'] } } },
   { name: 'expression', lane: 'celled', match: { cel: EXPRESSION } },
   { name: 'id', lane: 'island', match: { caller: { identity: { suffix: '/sa/tester' } } } },
