@@ -1,3 +1,4 @@
+import { CLASS, SHED } from '../filters/headers.ts';
 import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service, Steering } from './mesh.ts';
 
 /**
@@ -26,6 +27,8 @@ export type LaneInstance = Pick<Instance, 'id' | 'address' | 'lane' | 'weight'> 
 
 /** What the builders need of a service; `Service` has it. */
 export type LaneService = Pick<Service, 'name' | 'protocol' | 'idempotent' | 'lb' | 'healthCheck' | 'shards'> & {
+  /** Whether its instances shed load; absent = no. */
+  readonly overload?: JsonObject | null;
   readonly instances: readonly LaneInstance[];
 };
 
@@ -228,7 +231,7 @@ function memberCluster(
     connect_timeout: seconds(scheme.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
     ...endpointSource(name, instances, key, scheme),
     ...loadBalancing(service),
-    health_checks: [activeCheck(service.healthCheck, service.protocol !== 'http1', intervals)],
+    health_checks: [activeCheck(service, intervals)],
     // Envoy would go on choosing a host that has been taken off the endpoints until its check fails, that is, until it is gone.
     ignore_health_on_host_removal: true,
     outlier_detection: OUTLIERS,
@@ -277,7 +280,8 @@ const OUTLIERS: JsonObject = {
   max_ejection_percent: 100,
 };
 
-function activeCheck(check: HealthCheck, http2: boolean, intervals: number): JsonObject {
+function activeCheck(service: LaneService, intervals: number): JsonObject {
+  const check = service.healthCheck;
   const interval = seconds(check.intervalMs * intervals);
   return {
     timeout: seconds(check.timeoutMs),
@@ -286,7 +290,12 @@ function activeCheck(check: HealthCheck, http2: boolean, intervals: number): Jso
     no_traffic_interval: interval,
     unhealthy_threshold: check.unhealthyThreshold,
     healthy_threshold: check.healthyThreshold,
-    http_health_check: { path: check.path, codec_client_type: http2 ? 'HTTP2' : 'HTTP1' },
+    http_health_check: {
+      path: check.path,
+      codec_client_type: service.protocol === 'http1' ? 'HTTP1' : 'HTTP2',
+      // A check that is shed would take an instance out for being busy.
+      ...(service.overload ? { request_headers_to_add: [{ header: { key: CLASS, value: '0' } }] } : {}),
+    },
   };
 }
 
@@ -324,8 +333,23 @@ function httpProtocol(service: LaneService): JsonObject {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
       '@type': `${TYPE}.upstreams.http.v3.HttpProtocolOptions`,
       explicit_http_config: config,
+      ...(service.overload ? { outlier_detection: { error_matcher: FAULTS } } : {}),
     },
   };
+}
+
+/** Answers that count against a host: 5xx, but not what its proxy has shed. */
+const FAULTS: JsonObject = {
+  and_match: {
+    rules: [
+      headersMatch({ name: ':status', range_match: { start: 500, end: 600 } }),
+      { not_match: headersMatch({ name: SHED, present_match: true }) },
+    ],
+  },
+};
+
+function headersMatch(header: JsonObject): JsonObject {
+  return { http_response_headers_match: { headers: [header] } };
 }
 
 /** Name in stats: Envoy's tag extraction takes a cluster's name up to its first dot. */

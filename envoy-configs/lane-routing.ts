@@ -4,6 +4,7 @@ import {
   REDIRECT,
   REDIRECTED,
   SERVED_LANE,
+  SHED,
   STRICT,
   UNREACHED,
   WANTED_LANE,
@@ -28,7 +29,7 @@ import type { JsonObject } from './mesh.ts';
 export type Route = JsonObject;
 export type HttpFilter = JsonObject & { readonly name: string };
 
-/** Response headers that end at the gateway, and that an application cannot forge. */
+/** Response headers that end at the gateway. */
 export const REPORT_HEADERS: readonly string[] = [UNREACHED, WANTED_LANE, SERVED_LANE];
 
 const TIMEOUT_MS = 15_000;
@@ -64,9 +65,10 @@ export interface RouteOptions {
 
 /**
  * Moves the filter's choice to the load balancer and takes its headers off. Stands behind the filter. The name of a lane
- * joins the route's own list (see {@link defaultList}); a list takes that one's place.
+ * joins the route's own list (see {@link defaultList}); a list takes that one's place. With `thresholds`, what callees shed is
+ * kept for the end of the request, after the header has been taken off.
  */
-export function fallbackBridge(): HttpFilter {
+export function fallbackBridge(thresholds = false): HttpFilter {
   return {
     name: 'causeway.fallback-bridge',
     typed_config: {
@@ -88,9 +90,16 @@ export function fallbackBridge(): HttpFilter {
           remove: true,
         },
       ],
+      ...(thresholds ? { response_rules: [SHED_TO_METADATA] } : {}),
     },
   };
 }
+
+/** Behind it, at a gateway, nothing of the mesh stays in the answer; overload-shedding reads it when the request ends. */
+const SHED_TO_METADATA: JsonObject = {
+  header: SHED,
+  on_header_present: { metadata_namespace: 'causeway', key: 'shed', type: 'STRING' },
+};
 
 /**
  * Chain of requests without a list of their own: the lane that they name, if any, then the baseline, at every stage. An
@@ -246,6 +255,6 @@ export function applicationRoute(cluster: string, timeoutMs = TIMEOUT_MS): Route
     match: { prefix: '/' },
     route: { cluster, timeout: seconds(timeoutMs) },
     request_headers_to_remove: [REDIRECTED],
-    response_headers_to_remove: REPORT_HEADERS,
+    response_headers_to_remove: [...REPORT_HEADERS, SHED],
   };
 }

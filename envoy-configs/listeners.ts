@@ -51,7 +51,8 @@ function prefixRange(cidr: string): JsonObject {
 }
 
 function edgeManager(context: ListenerContext, gateway: Gateway, stripTag: boolean): JsonObject {
-  const filters = [stripAnswersFilter(gateway.exposeLane), wasmPlace('gateway', context.dir), fallbackBridge()];
+  const sheds = context.mesh.services.some(({ overload }) => overload !== null);
+  const filters = [stripAnswersFilter(gateway.exposeLane), wasmPlace('gateway', context.dir), fallbackBridge(sheds)];
   return connectionManager(context, 'gateway', filters, {
     ...earlyStrip('gateway', stripTag ? context.mesh.tagHeader : undefined),
     // Whose request it is comes from the connection, the request id from us, odd paths are made plain.

@@ -93,6 +93,8 @@ export interface Service {
   readonly lb: LbPolicy;
   readonly healthCheck: HealthCheck;
   readonly interfaces: readonly ServiceInterface[];
+  /** Settings of its instances' overload protection, as the filter's schema words them; null = unprotected. */
+  readonly overload: JsonObject | null;
   /** Services that this one calls: its sidecars know no others. Null = all. */
   readonly calls: readonly string[] | null;
   /** Number of shards; 0 = not sharded. */
@@ -187,6 +189,14 @@ export interface Fault {
   readonly delayMs: number;
 }
 
+/** Gives requests a priority class; the first match wins. */
+export interface Priority {
+  /** 0 health and control, 1 core, 5 default, 8 batch, 9 stress test. */
+  readonly class: number;
+  /** A request matcher. */
+  readonly match: JsonObject;
+}
+
 /** Settings of the trace-propagation filter, as its own schema words them. */
 export interface TraceSettings {
   readonly section: JsonObject;
@@ -202,6 +212,7 @@ export interface FilterSwitches {
   readonly 'lane-tagging': FilterSwitch;
   readonly 'trace-propagation': FilterSwitch;
   readonly 'lane-fallback': FilterSwitch;
+  readonly 'overload-shedding': FilterSwitch;
 }
 
 export interface Network {
@@ -228,6 +239,7 @@ export interface Mesh {
   readonly steering: readonly Steering[];
   readonly redirects: readonly Redirect[];
   readonly faults: readonly Fault[];
+  readonly priorities: readonly Priority[];
   readonly trace: TraceSettings;
   readonly tracing: Tracing;
   readonly filters: FilterSwitches;

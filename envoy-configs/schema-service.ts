@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { MAX_INTERFACES } from '../filters/interface/interface.schema.ts';
+import { OverloadSchema } from './schema-overload.ts';
 import { Duration, LANE_PATTERN, named, Port } from './schema-parts.ts';
 
 /** One entry of `services` in `causeway.yaml`. */
@@ -83,6 +84,7 @@ export const ServiceSchema = Type.Object(
       Type.Boolean({ description: 'A failed POST may be sent again. Default false: only GET, HEAD and OPTIONS.' }),
     ),
     lb: Type.Optional(LbSchema),
+    overload: Type.Optional(OverloadSchema),
     healthCheck: Type.Optional(HealthCheckSchema),
     interfaces: Type.Optional(
       Type.Array(InterfaceSchema, {

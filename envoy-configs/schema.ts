@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { definitions } from '../filters/lane-tagging/matcher.schema.ts';
+import { PrioritiesSchema } from './schema-overload.ts';
 import {
   Duration,
   LANE_PATTERN,
@@ -182,12 +183,14 @@ export const CausewaySchema = Type.Object(
     steering: Type.Optional(Type.Array(SteeringSchema, { maxItems: 64 })),
     redirects: Type.Optional(Type.Array(RedirectSchema, { maxItems: 64 })),
     faults: Type.Optional(Type.Array(FaultSchema, { maxItems: 64 })),
+    priorities: Type.Optional(PrioritiesSchema),
     filters: Type.Optional(
       Type.Object(
         {
           'lane-tagging': switchOf('Creates tags from rules; removes those of strangers.'),
           'trace-propagation': switchOf('Carries the tag through the applications.'),
           'lane-fallback': switchOf('Chooses the lane of each hop.'),
+          'overload-shedding': switchOf('Refuses what an overloaded instance cannot serve.'),
         },
         { additionalProperties: false },
       ),

@@ -27,14 +27,17 @@ export function gatewaySections(mesh: Mesh, scheme: LaneScheme, gatewayId: strin
       rules: mesh.rules.filter(({ at }) => at === 'gateway').map((rule) => gatewayRule(mesh, gatewayId, rule)),
     },
     'lane-fallback': fallbackSection(mesh, scheme, 'gateway', gatewayId, undefined),
+    ...callerSection(mesh, 'gateway'),
   });
 }
 
 export function inboundSections(mesh: Mesh, instance: Instance): Sections {
+  const overload = mesh.services.find(({ name }) => name === instance.service)?.overload ?? null;
   const redirects = mesh.redirects.filter(
     (rule) => rule.service === instance.service && rule.fromLanes.includes(instance.lane),
   );
   return enabledOnly(mesh, {
+    ...(overload === null ? {} : { 'overload-shedding': { ...overload, direction: 'inbound', ...sources(mesh) } }),
     'trace-propagation': { ...mesh.trace.section, direction: 'inbound', tagHeader: mesh.tagHeader },
     ...(redirects.length === 0
       ? {}
@@ -65,7 +68,24 @@ export function outboundSections(mesh: Mesh, scheme: LaneScheme, instance: Insta
         }),
     'trace-propagation': { ...mesh.trace.section, direction: 'outbound', tagHeader: mesh.tagHeader },
     'lane-fallback': fallbackSection(mesh, scheme, 'outbound', instance.service, instance),
+    ...callerSection(mesh, 'outbound'),
   });
+}
+
+/** Who calls a protected service gives classes, and drops early what it sheds. */
+function callerSection(mesh: Mesh, role: Extract<Role, 'gateway' | 'outbound'>): Sections {
+  const services = mesh.services.filter(({ overload }) => overload !== null);
+  if (services.length === 0) return {};
+  return {
+    'overload-shedding': {
+      direction: 'outbound',
+      // A gateway takes the header off before the filter can look at it.
+      ...(role === 'gateway' ? { thresholdIn: 'metadata' } : {}),
+      ...sources(mesh),
+      classes: mesh.priorities.map(({ class: number, match }) => ({ class: number, match })),
+      services: services.map((service) => ({ name: service.name, authorities: authorities(service) })),
+    },
+  };
 }
 
 function enabledOnly(mesh: Mesh, sections: Sections): Sections {

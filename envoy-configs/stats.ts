@@ -13,6 +13,7 @@ export const METRIC_LABELS = [
   'source',
   'reason',
   'kind',
+  'class',
   'result',
   'role',
   'worker',

@@ -7,7 +7,6 @@ import {
   NO_SLOT,
   now,
   Slice,
-  setTickPeriod,
   text,
   vmConfiguration,
   WorkerSlot,
@@ -16,7 +15,8 @@ import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { beginConfiguration, undoConfiguration } from './exchange';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
-import { FilterPlugin, readConfiguration, TICK_MS } from './plugin';
+import { OverloadSheddingPlugin } from './overload-shedding/filter';
+import { FilterPlugin, readConfiguration, TICK_MS, TickDivider } from './plugin';
 import { TracePropagationPlugin } from './trace-propagation/filter';
 
 const NANOSECONDS: u64 = 1_000_000_000;
@@ -33,6 +33,8 @@ export class Suite extends FusedPlugin {
   private slot: WorkerSlot | null = null;
   private heartbeat: Gauge | null = null;
   private serving: bool = false;
+  private filters: Array<FilterPlugin> = [];
+  private divider: TickDivider = new TickDivider();
 
   onConfigure(configuration: Slice): bool {
     const sections = readConfiguration(configuration, 'causeway');
@@ -50,7 +52,7 @@ export class Suite extends FusedPlugin {
     const slot = new WorkerSlot(`v1/worker/${this.role}`, (TICK_MS as u64) * 1_000_000);
     slot.prepare();
     this.slot = slot;
-    setTickPeriod(TICK_MS);
+    this.divider.start(this.shortestTick());
     return true;
   }
 
@@ -61,8 +63,18 @@ export class Suite extends FusedPlugin {
   }
 
   onTick(): void {
+    const filters = this.filters;
+    this.housekeeping = this.divider.due();
+    for (let i = 0; i < filters.length; i++) filters[i].onFastTick();
+    if (!this.housekeeping) return;
     if (this.serving) this.beat();
-    super.onTick();
+    for (let i = 0; i < filters.length; i++) filters[i].onSecond();
+  }
+
+  private shortestTick(): u32 {
+    let shortest = TICK_MS;
+    for (let i = 0; i < this.filters.length; i++) shortest = min(shortest, this.filters[i].tickMs());
+    return shortest;
   }
 
   /**
@@ -87,6 +99,8 @@ export class Suite extends FusedPlugin {
   private addAll(sections: Json): bool {
     const propagation = sections.get('trace-propagation');
     const applies = propagation !== null && this.isOutbound(propagation);
+    // What is shed where it comes in needs no lane; what goes out is dropped before a lane is chosen.
+    if (!this.add(sections, new OverloadSheddingPlugin())) return false;
     if (applies && !this.add(sections, new TracePropagationPlugin())) return false;
     if (!this.add(sections, new LaneTaggingPlugin())) return false;
     if (!applies && !this.add(sections, new TracePropagationPlugin())) return false;
@@ -104,6 +118,7 @@ export class Suite extends FusedPlugin {
     if (section === null) return true;
     filter.id = this.id;
     this.parts.push(filter);
+    this.filters.push(filter);
     return filter.configure(section);
   }
 }

@@ -21,3 +21,9 @@ export const UNREACHED: string = 'x-causeway-unreached';
 export const WANTED_LANE: string = 'x-causeway-wanted-lane';
 /** Response: the lane of the host that answered. */
 export const SERVED_LANE: string = 'x-causeway-served-lane';
+/** Priority class of a request, one digit: 0 health and control, 1 core, 5 default, 8 batch, 9 stress test. */
+export const CLASS: string = 'x-causeway-class';
+/** On a sample of requests that their caller otherwise drops: how many it has dropped since the last one. */
+export const DROPPED: string = 'x-causeway-dropped';
+/** Response: shed by the callee's proxy; the value is its threshold, the first key that it refuses. */
+export const SHED: string = 'x-causeway-shed';

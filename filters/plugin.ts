@@ -8,7 +8,7 @@ import { validate } from 'proxy-wasm-assemblyscript-sdk/config/validate';
 import { beginConfiguration, undoConfiguration } from './exchange';
 import { SCHEMA } from './schema.gen';
 
-/** Period of the tick that hands metrics over. */
+/** Period of the tick that hands metrics over; a filter may ask for a shorter one, of which this is a multiple. */
 export const TICK_MS: u32 = 1000;
 
 const NO_KEYS = memory.data<u8>([0x7b, 0x7d]);
@@ -47,6 +47,25 @@ export abstract class FilterPlugin extends HttpPlugin {
   /** Takes over a checked section. False refuses it for what a schema cannot say, after `refuse` has told why. */
   abstract configure(section: Json): bool;
 
+  /** The tick period that the filter wishes for, once it is configured. */
+  tickMs(): u32 {
+    return TICK_MS;
+  }
+
+  /** Every tick, whose period is the shortest that any filter of the context wishes for. */
+  onFastTick(): void {}
+
+  /** Every second. */
+  onSecond(): void {}
+
+  private divider: TickDivider = new TickDivider();
+
+  onTick(): void {
+    this.housekeeping = this.divider.due();
+    this.onFastTick();
+    if (this.housekeeping) this.onSecond();
+  }
+
   onConfigure(configuration: Slice): bool {
     const section = readConfiguration(configuration, this.filterName());
     if (section === null) return false;
@@ -55,7 +74,28 @@ export abstract class FilterPlugin extends HttpPlugin {
       undoConfiguration();
       return false;
     }
-    setTickPeriod(TICK_MS);
+    this.divider.start(this.tickMs());
+    return true;
+  }
+}
+
+/** Makes seconds out of shorter ticks. */
+@final
+export class TickDivider {
+  private each: u32 = 1;
+  private passed: u32 = 0;
+
+  /** Sets the tick of the root context that is being configured. */
+  start(period: u32): void {
+    this.each = max<u32>(1, TICK_MS / max<u32>(1, period));
+    setTickPeriod(period);
+  }
+
+  /** True once a second. To be called once a tick. */
+  due(): bool {
+    this.passed++;
+    if (this.passed < this.each) return false;
+    this.passed = 0;
     return true;
   }
 }

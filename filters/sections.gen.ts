@@ -2,10 +2,12 @@
 import Type from 'typebox';
 import { LaneFallbackSchema } from './lane-fallback/schema.ts';
 import { LaneTaggingSchema } from './lane-tagging/schema.ts';
+import { OverloadSheddingSchema } from './overload-shedding/schema.ts';
 import { TracePropagationSchema } from './trace-propagation/schema.ts';
 
 export const sections = {
   'lane-fallback': Type.Optional(LaneFallbackSchema),
   'lane-tagging': Type.Optional(LaneTaggingSchema),
+  'overload-shedding': Type.Optional(OverloadSheddingSchema),
   'trace-propagation': Type.Optional(TracePropagationSchema),
 };

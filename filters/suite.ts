@@ -4,18 +4,21 @@
  *   causeway            every filter whose section its configuration has, fused in one context
  *   lane-tagging        \
  *   trace-propagation    } one filter alone
- *   lane-fallback       /
+ *   lane-fallback        |
+ *   overload-shedding   /
  */
 import { register } from 'proxy-wasm-assemblyscript-sdk';
 import { Suite } from './fused-suite';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
+import { OverloadSheddingPlugin } from './overload-shedding/filter';
 import { TracePropagationPlugin } from './trace-propagation/filter';
 
 register('causeway', () => new Suite());
 register('lane-tagging', () => new LaneTaggingPlugin());
 register('trace-propagation', () => new TracePropagationPlugin());
 register('lane-fallback', () => new LaneFallbackPlugin());
+register('overload-shedding', () => new OverloadSheddingPlugin());
 
 export * from 'proxy-wasm-assemblyscript-sdk/exports/core';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/http-request-headers';

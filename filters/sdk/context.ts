@@ -8,6 +8,8 @@ import { Slice } from './slice';
 /** One plugin configuration. A singleton (bootstrap extension) is just this. */
 export abstract class RootContext {
   id: u32 = 0;
+  /** Set to false by `onTick` after a tick too short for housekeeping: metrics are then kept for a later one. */
+  housekeeping: bool = true;
 
   /** The plugin's configuration bytes. False refuses it, after saying why at critical level; nothing may trap. */
   onConfigure(configuration: Slice): bool {

@@ -6,10 +6,12 @@ import { rootOf } from '../registry';
 
 export function proxy_on_tick(rootId: u32): void {
   enter();
-  refreshLogLevel();
   const root = rootOf(rootId);
   if (root !== null) root.onTick();
-  flushMetrics();
+  if (root === null || root.housekeeping) {
+    refreshLogLevel();
+    flushMetrics();
+  }
   leave();
   collectOnTick();
 }

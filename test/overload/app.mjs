@@ -1,0 +1,46 @@
+/**
+ * An application that can only do so much: SLOTS requests at a time, SERVICE_MS each, first come, first served. It does not
+ * notice that a caller has given up. T2 goes out in `x-queue-ms`, or in an ORCA report (REPORT=orca), or not at all (none).
+ */
+import { createServer } from 'node:http';
+
+const { HOST = '127.0.0.1', PORT = '0', SLOTS = '4', SERVICE_MS = '10', REPORT = 'header' } = process.env;
+const slots = Number(SLOTS);
+const serviceMs = Number(SERVICE_MS);
+const waiting = [];
+let busy = 0;
+
+function serve() {
+  while (busy < slots && waiting.length > 0) {
+    const job = waiting.shift();
+    busy++;
+    job.queueMs = performance.now() - job.arrived;
+    setTimeout(() => finish(job), serviceMs);
+  }
+}
+
+function finish({ response, queueMs, seen }) {
+  busy--;
+  if (REPORT === 'header') response.setHeader('x-queue-ms', queueMs.toFixed(3));
+  if (REPORT === 'orca')
+    response.setHeader('endpoint-load-metrics', `TEXT named_metrics.queue_ms:${queueMs.toFixed(3)}`);
+  response.setHeader('x-seen', JSON.stringify(seen));
+  response.end('done\n');
+  serve();
+}
+
+createServer((request, response) => {
+  const seen = Object.fromEntries(Object.entries(request.headers).filter(([name]) => name.startsWith('x-causeway-')));
+  if (request.url === '/fail') {
+    response.writeHead(500).end();
+    return;
+  }
+  if (request.url === '/health') {
+    response.end('ok\n');
+    return;
+  }
+  waiting.push({ response, arrived: performance.now(), seen });
+  serve();
+}).listen(Number(PORT), HOST, () => process.stdout.write('ready\n'));
+// The parent's end of the pipe is its life: without it nobody is left to serve.
+process.stdin.on('end', () => process.exit(0)).resume();
