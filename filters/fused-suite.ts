@@ -12,6 +12,7 @@ import {
   WorkerSlot,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
+import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { beginConfiguration, undoConfiguration } from './exchange';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
@@ -104,7 +105,8 @@ export class Suite extends FusedPlugin {
     if (applies && !this.add(sections, new TracePropagationPlugin())) return false;
     if (!this.add(sections, new LaneTaggingPlugin())) return false;
     if (!applies && !this.add(sections, new TracePropagationPlugin())) return false;
-    return this.add(sections, new LaneFallbackPlugin());
+    if (!this.add(sections, new LaneFallbackPlugin())) return false;
+    return this.add(sections, new ConnectionEliminationPlugin());
   }
 
   private isOutbound(section: Json): bool {

@@ -15,6 +15,8 @@ export const STRICT: string = 'x-causeway-strict';
 export const REDIRECT: string = 'x-causeway-redirect';
 /** Marks a request that a provider-side redirect has already moved: it is not moved again. */
 export const REDIRECTED: string = 'x-causeway-redirected';
+/** `1`: by TLS; chooses the route to the callee's TLS clusters, in the same proxy. */
+export const TLS: string = 'x-causeway-tls';
 /** Response: the callee's sidecar could not reach its application, so that any method may be sent elsewhere. */
 export const UNREACHED: string = 'x-causeway-unreached';
 /** Response: the lane that the tag asked for. */

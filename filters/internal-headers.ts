@@ -9,6 +9,7 @@ import {
   SHED,
   STRICT,
   TAG,
+  TLS,
   UNREACHED,
   WANTED_LANE,
 } from './headers.ts';
@@ -58,6 +59,7 @@ export const INTERNAL_HEADERS: readonly InternalHeader[] = [
   { name: CLASS, on: 'request', setBy: 'overload-shedding, outbound', readBy: 'overload-shedding, inbound', ...MESH },
   { name: DROPPED, on: 'request', setBy: 'overload-shedding, outbound', readBy: 'overload-shedding, inbound', ...MESH },
   { name: SHED, on: 'response', setBy: 'overload-shedding, inbound', readBy: 'overload-shedding, outbound', ...MESH },
+  { name: TLS, on: 'request', setBy: 'connection-elimination', readBy: 'the route', ...LOCAL },
   { name: UNREACHED, on: 'response', setBy: 'the inbound connection manager', readBy: 'the retry policy', ...MESH },
   { name: WANTED_LANE, on: 'response', setBy: 'lane-fallback', readBy: 'people, tests', ...MESH },
   { name: SERVED_LANE, on: 'response', setBy: 'lane-fallback', readBy: 'people, tests', ...MESH },

@@ -15,7 +15,14 @@ import { Random, scaled } from './reference/random.ts';
 
 const CASES = 10_000;
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);
-const FILTERS = ['lane-tagging', 'trace-propagation', 'lane-fallback', 'overload-shedding', 'causeway'] as const;
+const FILTERS = [
+  'lane-tagging',
+  'trace-propagation',
+  'lane-fallback',
+  'overload-shedding',
+  'connection-elimination',
+  'causeway',
+] as const;
 const SCHEMAS = join(import.meta.dirname, '../../envoy-configs/schemas');
 
 type PublishedSchema = SchemaNode & { readonly $defs?: Readonly<Record<string, SchemaNode>> };

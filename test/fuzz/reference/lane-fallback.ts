@@ -156,7 +156,8 @@ export class FallbackRequest {
 }
 
 /** A request without a trace id belongs to no share but the whole. */
-function draws(percent: number, name: string, sticky: bigint): boolean {
+/** Whether a trace belongs to a share. */
+export function draws(percent: number, name: string, sticky: bigint): boolean {
   return percent === 100 || (sticky !== 0n && fraction(sticky, name) < percent / 100);
 }
 

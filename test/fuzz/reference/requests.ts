@@ -44,6 +44,7 @@ const INTERNAL = [
   'x-causeway-strict',
   'x-causeway-redirect',
   'x-causeway-redirected',
+  'x-causeway-tls',
 ];
 const LONGEST = 60_000;
 

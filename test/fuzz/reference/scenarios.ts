@@ -1,4 +1,5 @@
 /** Configurations that the header fuzz runs under: together they use every matcher, trust mode and kind of rule. */
+import type { ConnectionEliminationConfig } from '../../../filters/connection-elimination/schema.ts';
 import type { LaneFallbackConfig } from '../../../filters/lane-fallback/schema.ts';
 import type { LaneTaggingConfig } from '../../../filters/lane-tagging/schema.ts';
 import type { SuiteConfig } from '../../../filters/schema.ts';
@@ -84,6 +85,14 @@ const STEERING: LaneFallbackConfig['steering'] = [
   { name: 'transfer.all', match: { query: { name: 'type', exact: 'transfer' } }, to: [{ lanes: ['GROUP_2', 'base'] }] },
 ];
 
+/** By authority and by path, with every mode. */
+const TLS: ConnectionEliminationConfig['services'] = [
+  { name: 'reviews', authorities: ['reviews', 'reviews:9080'], prefixes: ['/reviews'], mode: 'canary', percent: 40 },
+  { name: 'ratings.v1', authorities: ['ratings:9080'], prefixes: ['/'], mode: 'off' },
+  { name: 'details', authorities: ['Details:9080'], prefixes: ['/productpage', '/reviews/'], mode: 'on' },
+  { name: 'both', authorities: ['[::1]:9080'], mode: 'on', pools: 'one' },
+];
+
 export const SCENARIOS: readonly Scenario[] = [
   {
     name: 'an open gateway',
@@ -100,6 +109,7 @@ export const SCENARIOS: readonly Scenario[] = [
           edges: 'all',
           shard: 7,
         },
+        'connection-elimination': { direction: 'gateway', services: TLS },
       },
     },
   },
@@ -175,6 +185,7 @@ export const SCENARIOS: readonly Scenario[] = [
           stages: 2,
           shard: 3,
         },
+        'connection-elimination': { direction: 'outbound', services: TLS },
       },
     },
   },

@@ -3,6 +3,7 @@
  * filters: with objects, regular expressions and big integers, and with no thought of speed.
  */
 import type { SuiteConfig } from '../../../filters/schema.ts';
+import { chooseTls } from './connection-elimination.ts';
 import { FallbackRequest, type Served } from './lane-fallback.ts';
 import { type LocalReply, tagRequest } from './lane-tagging.ts';
 import { type Connection, Counts, type Header, RequestHeaders } from './request.ts';
@@ -53,6 +54,7 @@ export class ReferenceRequest {
     if (propagation !== undefined && memory !== undefined)
       this.#traced = new TracedRequest(propagation, memory, counts);
     if (fallback !== undefined) this.#fallback = new FallbackRequest(fallback, counts);
+    const elimination = config['connection-elimination'];
     const sources: readonly Source[] = tagging?.sources ?? propagation?.sources ?? DEFAULT_SOURCES;
 
     // Outbound, tagging sees only requests whose trace has no tag; elsewhere propagation learns what tagging decides.
@@ -61,6 +63,7 @@ export class ReferenceRequest {
     if (this.reply !== undefined) return;
     if (propagation?.direction === 'inbound') this.#traced?.request(this.headers, now);
     this.reply = this.#fallback?.request(this.headers, sources, connection);
+    if (this.reply === undefined && elimination !== undefined) chooseTls(elimination, sources, this.headers);
   }
 
   /** The request has ended, answered by `served` or reset. */
