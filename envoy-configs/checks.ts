@@ -1,3 +1,4 @@
+import { checkTls } from './checks-tls.ts';
 import type { Problem } from './problem.ts';
 import { DEFAULT_BASELINE, entrances, instanceIds, MAX_INSTANCES_PER_SERVICE } from './resolve.ts';
 import type { CausewayConfig } from './schema.ts';
@@ -20,6 +21,7 @@ export function checkConfig(config: CausewayConfig): Problem[] {
   checker.network();
   checker.lanes();
   checker.services();
+  checker.problems.push(...checkTls(config));
   checker.gateways();
   checker.rules();
   checker.steering();

@@ -19,7 +19,7 @@ const NOTHING = `${TYPE}.filters.http.header_mutation.v3.HeaderMutation`;
  *
  * `tag`: nobody's tag is believed here, so take it off by stock means too, that it cannot pass a wasm filter that failed.
  */
-export function earlyStrip(role: Role, tag?: string): JsonObject {
+export function earlyStrip(role: Exclude<Role, 'upstream'>, tag?: string): JsonObject {
   const column = { gateway: 'fromOutside', outbound: 'fromApplication', inbound: 'fromMesh' } as const;
   const requests = INTERNAL_HEADERS.filter((header) => header.on === 'request' && header[column[role]]);
   const names = [

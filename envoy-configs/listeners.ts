@@ -1,7 +1,9 @@
+import { accessFilters } from './access.ts';
 import { socketAddress } from './clusters.ts';
 import { earlyStrip, faultFilter, type HttpFilter, routerFilter, stripAnswersFilter, wasmPlace } from './filters.ts';
 import { fallbackBridge, laneAccessLog, unreachedReply } from './lane-routing.ts';
-import type { Gateway, Instance, JsonObject, Mesh, Role } from './mesh.ts';
+import type { Gateway, Instance, JsonObject, Mesh, Role, Service } from './mesh.ts';
+import { downstreamSocket, type TlsContext } from './tls.ts';
 import { fileSource, PATHS } from './xds.ts';
 
 /**
@@ -18,6 +20,8 @@ export interface ListenerContext {
   /** Directory of the node's files. */
   readonly dir: string;
   readonly accessLog: string;
+  /** Null in a mesh without TLS. */
+  readonly tls: TlsContext | null;
 }
 
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
@@ -68,22 +72,46 @@ function edgeManager(context: ListenerContext, gateway: Gateway, stripTag: boole
 }
 
 /** Calls that arrive for the application. */
-export function inboundListener(context: ListenerContext, instance: Instance): Listener {
-  const filters = [faultFilter(), wasmPlace('inbound', context.dir)];
+export function inboundListener(context: ListenerContext, service: Service, instance: Instance): Listener {
+  const filters = [faultFilter(), ...accessFilters(context.mesh, service), wasmPlace('inbound', context.dir)];
+  const manager = connectionManager(context, 'inbound', filters, {
+    ...earlyStrip('inbound'),
+    local_reply_config: unreachedReply(),
+  });
   return {
     name: 'inbound',
     address: socketAddress(instance.address, instance.ports.inbound),
     traffic_direction: 'INBOUND',
-    filter_chains: [
+    ...inboundChains(context.tls, service, instance, manager),
+  };
+}
+
+/** Permissive: a connection that begins with a TLS hello gets the TLS chain, any other one the plain chain. */
+function inboundChains(tls: TlsContext | null, service: Service, instance: Instance, manager: JsonObject): JsonObject {
+  if (tls === null || service.tls === null || !instance.tlsReady) return { filter_chains: [{ filters: [manager] }] };
+  const plain = {
+    name: 'plain',
+    filter_chain_match: { transport_protocol: 'raw_buffer' },
+    filters: [manager],
+  };
+  const encrypted = {
+    name: 'tls',
+    filter_chain_match: { transport_protocol: 'tls' },
+    transport_socket: downstreamSocket(service, tls),
+    filters: [manager],
+  };
+  return {
+    listener_filters: [
       {
-        filters: [
-          connectionManager(context, 'inbound', filters, {
-            ...earlyStrip('inbound'),
-            local_reply_config: unreachedReply(),
-          }),
-        ],
+        name: 'envoy.filters.listener.tls_inspector',
+        typed_config: {
+          '@type': 'type.googleapis.com/envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector',
+        },
       },
     ],
+    // A connection made in advance says nothing for a while; it is plain until it says otherwise.
+    continue_on_listener_filters_timeout: true,
+    filter_chains: service.tls.acceptsPlain ? [encrypted, plain] : [encrypted],
   };
 }
 

@@ -66,6 +66,8 @@ export interface Instance {
   readonly number: number;
   /** Present when the service is sharded: 0 … shards-1. */
   readonly shard?: number;
+  /** Its sidecar takes TLS. */
+  readonly tlsReady: boolean;
   /** For the application's process. */
   readonly env: Readonly<Record<string, string>>;
 }
@@ -95,6 +97,12 @@ export interface Service {
   readonly interfaces: readonly ServiceInterface[];
   /** Settings of its instances' overload protection, as the filter's schema words them; null = unprotected. */
   readonly overload: JsonObject | null;
+  /** Null = plaintext, and the mesh renders nothing of TLS for it. */
+  readonly tls: ServiceTls | null;
+  /** Names of the only services and gateways that may call; null = everybody. */
+  readonly callers: readonly string[] | null;
+  /** The token that calls need; null = none. */
+  readonly jwt: JwtRequirement | null;
   /** Services that this one calls: its sidecars know no others. Null = all. */
   readonly calls: readonly string[] | null;
   /** Number of shards; 0 = not sharded. */
@@ -104,6 +112,36 @@ export interface Service {
   /** Image of the compose driver; empty = the services' image that the compose file builds. */
   readonly image: string;
   readonly instances: readonly Instance[];
+}
+
+/** How callers reach a service that can be called by TLS. */
+export interface ServiceTls {
+  readonly mode: 'off' | 'canary' | 'on';
+  /** Share of the traces (one pool: of the instances) of a canary, 0–100. */
+  readonly percent: number;
+  readonly pools: 'two' | 'one';
+  /** The instances take plaintext, too. */
+  readonly acceptsPlain: boolean;
+  /** The plain clusters check their hosts: as long as something may still be sent by them. */
+  readonly plainChecks: boolean;
+  readonly idleTimeoutMs: number;
+}
+
+export interface JwtRequirement {
+  readonly issuer: string;
+  /** Empty = any. */
+  readonly audiences: readonly string[];
+  /** Absolute path of the key set. */
+  readonly jwks: string;
+}
+
+/** What TLS has in common in a mesh. */
+export interface MeshTls {
+  /** Servers ask for a certificate of this mesh. */
+  readonly mutual: boolean;
+  /** Of a certificate, milliseconds. */
+  readonly lifetimeMs: number;
+  readonly returnSeconds: number;
 }
 
 /** Whose incoming tag is believed at an edge: nobody's, these addresses' and mTLS identities', or everybody's. */
@@ -213,6 +251,7 @@ export interface FilterSwitches {
   readonly 'trace-propagation': FilterSwitch;
   readonly 'lane-fallback': FilterSwitch;
   readonly 'overload-shedding': FilterSwitch;
+  readonly 'connection-elimination': FilterSwitch;
 }
 
 export interface Network {
@@ -235,6 +274,8 @@ export interface Mesh {
   readonly lanes: readonly Lane[];
   readonly services: readonly Service[];
   readonly gateways: readonly Gateway[];
+  /** Null = no proxy has a certificate. */
+  readonly tls: MeshTls | null;
   readonly rules: readonly Rule[];
   readonly steering: readonly Steering[];
   readonly redirects: readonly Redirect[];
@@ -253,7 +294,7 @@ export interface Mesh {
 }
 
 /** Role of a chain; also `vm_config.configuration`, so that roles never share a VM. */
-export type Role = 'gateway' | 'inbound' | 'outbound';
+export type Role = 'gateway' | 'inbound' | 'outbound' | 'upstream';
 
 /** Where a rendered node will live on the machine (or in the container) that runs its Envoy. */
 export interface RenderTarget {
@@ -278,6 +319,8 @@ export interface RenderedNode {
   readonly files: Readonly<Record<string, string>>;
   /** Relative path of the bootstrap in `files`. */
   readonly bootstrap: string;
+  /** Directory of its certificate and key, which must be there before it starts; null = it needs none. */
+  readonly secrets: string | null;
   /** Absolute path of the admin interface's Unix socket. */
   readonly adminSocket: string;
   readonly accessLog: string;
@@ -311,4 +354,11 @@ export function laneChain(mesh: Mesh, tag: string): readonly string[] {
 /** The `Host` values by which callers may name a service. */
 export function authorities(service: Service): readonly string[] {
   return [service.name, `${service.name}:${service.port}`];
+}
+
+/** Services that instances of a service may call. */
+export function calleesOf(mesh: Mesh, service: Service): readonly Service[] {
+  return service.calls === null
+    ? mesh.services.filter(({ name }) => name !== service.name)
+    : mesh.services.filter(({ name }) => service.calls?.includes(name));
 }

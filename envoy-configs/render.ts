@@ -1,16 +1,5 @@
 import { type BootstrapNode, bootstrap, staticBootstrap } from './bootstrap.ts';
-import {
-  type Cluster,
-  type LaneScheme,
-  type LoadAssignment,
-  laneScheme,
-  seconds,
-  serviceClusters,
-  serviceEndpoints,
-  socketAddress,
-  unitCluster,
-  unitEndpoints,
-} from './clusters.ts';
+import { type Cluster, type LaneScheme, type LoadAssignment, laneScheme, seconds, socketAddress } from './clusters.ts';
 import { pluginName, wasmExtension } from './filters.ts';
 import {
   gatewayListener,
@@ -19,7 +8,17 @@ import {
   type ListenerContext,
   outboundListener,
 } from './listeners.ts';
-import type { Gateway, Instance, JsonObject, Mesh, RenderedNode, RenderTarget, Role, Service } from './mesh.ts';
+import {
+  calleesOf,
+  type Gateway,
+  type Instance,
+  type JsonObject,
+  type Mesh,
+  type RenderedNode,
+  type RenderTarget,
+  type Role,
+  type Service,
+} from './mesh.ts';
 import {
   APPLICATION,
   gatewayRoutes,
@@ -29,6 +28,7 @@ import {
   redirectUnits,
 } from './routes.ts';
 import { gatewaySections, inboundSections, outboundSections } from './sections.ts';
+import { clustersOf, endpointsOf, secretsFolder, type TlsContext, unitClusters, unitsEndpoints } from './tls.ts';
 import { discoveryFile, fileSource, PATHS, resourcesOf } from './xds.ts';
 
 /**
@@ -45,13 +45,6 @@ export function renderMesh(mesh: Mesh, target: RenderTarget): RenderedNode[] {
       service.instances.map((instance) => renderSidecar(mesh, service, instance, target)),
     ),
   ];
-}
-
-/** Services that instances of a service may call. */
-export function calleesOf(mesh: Mesh, service: Service): readonly Service[] {
-  return service.calls === null
-    ? mesh.services.filter(({ name }) => name !== service.name)
-    : mesh.services.filter(({ name }) => service.calls?.includes(name));
 }
 
 function renderGateway(mesh: Mesh, gateway: Gateway, target: RenderTarget): RenderedNode {
@@ -71,8 +64,8 @@ function renderGateway(mesh: Mesh, gateway: Gateway, target: RenderTarget): Rend
     },
     listeners: [gatewayListener(context, gateway)],
     routes: [gatewayRoutes(mesh, scheme, gateway)],
-    clusters: callees.flatMap((service) => serviceClusters(service, scheme)),
-    endpoints: callees.flatMap((service) => serviceEndpoints(service, scheme)),
+    clusters: callees.flatMap((service) => clustersOf(service, scheme, context.tls)),
+    endpoints: callees.flatMap((service) => endpointsOf(service, scheme)),
     sections,
     addresses: [`${gateway.address}:${gateway.port}`],
   });
@@ -102,16 +95,16 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
       },
       sourceAddress: instance.address,
     },
-    listeners: [inboundListener(context, instance), outboundListener(context, instance)],
+    listeners: [inboundListener(context, service, instance), outboundListener(context, instance)],
     routes: [inboundRoutes(mesh, instance), outboundRoutes(mesh, scheme, callees)],
     clusters: [
       applicationCluster(service, instance),
-      ...units.map((unit) => unitCluster(service, unit, scheme)),
-      ...callees.flatMap((callee) => serviceClusters(callee, scheme)),
+      ...units.flatMap((unit) => unitClusters(service, unit, scheme, context.tls)),
+      ...callees.flatMap((callee) => clustersOf(callee, scheme, context.tls)),
     ],
     endpoints: [
-      ...units.map((unit) => unitEndpoints(service, unit)),
-      ...callees.flatMap((callee) => serviceEndpoints(callee, scheme)),
+      ...units.flatMap((unit) => unitsEndpoints(service, unit)),
+      ...callees.flatMap((callee) => endpointsOf(callee, scheme)),
     ],
     sections,
     addresses: [`${instance.address}:${instance.ports.inbound}`, `${instance.address}:${instance.ports.outbound}`],
@@ -123,7 +116,11 @@ function schemeFor(mesh: Mesh, dir: string): LaneScheme {
 }
 
 function contextOf(mesh: Mesh, id: string, target: RenderTarget): ListenerContext {
-  return { mesh, dir: target.nodeDir(id), accessLog: target.accessLog(id) };
+  return { mesh, dir: target.nodeDir(id), accessLog: target.accessLog(id), tls: tlsContext(mesh, id, target) };
+}
+
+function tlsContext(mesh: Mesh, id: string, target: RenderTarget): TlsContext | null {
+  return mesh.tls === null ? null : { mesh, secrets: secretsFolder(target.nodeDir(id)), wasmPath: target.wasmPath };
 }
 
 /** The local application, which only its own sidecar calls. No retries and no checks here: callers check through us. */
@@ -181,6 +178,7 @@ function assemble(parts: Parts): RenderedNode {
     dir: target.nodeDir(node.id),
     files,
     bootstrap: PATHS.bootstrap,
+    secrets: mesh.tls === null ? null : secretsFolder(target.nodeDir(node.id)),
     adminSocket: target.adminSocket(node.id),
     accessLog: target.accessLog(node.id),
     concurrency: mesh.concurrency,

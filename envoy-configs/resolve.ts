@@ -13,6 +13,7 @@ import type {
   Steering,
   Trust,
 } from './mesh.ts';
+import { resolveMeshTls, resolveServiceTls } from './resolve-tls.ts';
 import type { CausewayConfig } from './schema.ts';
 import { milliseconds } from './schema-parts.ts';
 
@@ -44,6 +45,7 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
     baseline,
     lanes: Object.entries(config.lanes ?? {}).map(([name, lane]) => resolveLane(name, lane, baseline)),
     services: resolveServices(config, prefix, ports, options.leases ?? {}),
+    tls: resolveMeshTls(config.tls),
     gateways: config.gateways.map((gateway) => resolveGateway(gateway, prefix, options)),
     rules: (config.rules ?? []).map((rule) => resolveRule(rule, config)),
     steering: (config.steering ?? []).map(resolveSteering),
@@ -57,6 +59,7 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
       'trace-propagation': resolveSwitch(config.filters?.['trace-propagation']),
       'lane-fallback': resolveSwitch(config.filters?.['lane-fallback']),
       'overload-shedding': resolveSwitch(config.filters?.['overload-shedding']),
+      'connection-elimination': resolveSwitch(config.filters?.['connection-elimination']),
     },
     network: { prefix },
     concurrency: config.concurrency ?? 1,
@@ -186,6 +189,7 @@ function resolveServices(
         ports: { app: ports.app, inbound: port, outbound: ports.outbound },
         weight: spec.weight ?? 1,
         ...(service.shards === undefined ? {} : { shard: (ordinal - 1) % service.shards }),
+        tlsReady: config.tls !== undefined && (spec.tls ?? true),
         env: spec.env ?? {},
         // By lane, not by place in the file: adding a lane must not move the callers of the others to other shards.
         number: ordinal - 1,
@@ -212,6 +216,9 @@ function resolveServices(
         template: item.template ?? `${item.prefix ?? '/'}**`,
       })),
       overload: (service.overload as JsonObject | undefined) ?? null,
+      tls: resolveServiceTls(config.tls, service.tls),
+      callers: service.callers ?? null,
+      jwt: service.jwt === undefined ? null : { ...service.jwt, audiences: service.jwt.audiences ?? [] },
       calls: service.calls ?? null,
       shards: service.shards ?? 0,
       command: service.command ?? [],

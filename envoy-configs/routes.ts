@@ -1,7 +1,8 @@
 import type { LaneScheme } from './clusters.ts';
 import { faultOverride } from './filters.ts';
-import { applicationRoute, type Route, redirectRoutes, serviceRoutes } from './lane-routing.ts';
+import { applicationRoute, type Route, redirectRoutes } from './lane-routing.ts';
 import { authorities, type Gateway, type Instance, type JsonObject, type Mesh, type Service } from './mesh.ts';
+import { routesOf, unitOwner } from './tls.ts';
 
 /** Route configurations of a node, in Envoy v3 JSON. They come by RDS, so that a change reaches connections that exist. */
 
@@ -20,7 +21,7 @@ const NO_SUCH_SERVICE: Route = {
 export function gatewayRoutes(mesh: Mesh, scheme: LaneScheme, gateway: Gateway): RouteConfiguration {
   const report = gateway.exposeLane ? reportOptions(mesh) : {};
   const routes = gateway.routes.flatMap(({ pathPrefix, service }) =>
-    serviceRoutes(serviceOf(mesh, service), scheme, { prefix: pathPrefix, edge: !gateway.exposeLane, ...report }),
+    routesOf(serviceOf(mesh, service), scheme, { prefix: pathPrefix, edge: !gateway.exposeLane, ...report }),
   );
   return configuration('gateway', [{ name: 'everything', domains: ['*'], routes }]);
 }
@@ -32,7 +33,7 @@ export function gatewayRoutes(mesh: Mesh, scheme: LaneScheme, gateway: Gateway):
 export function inboundRoutes(mesh: Mesh, instance: Instance): RouteConfiguration {
   const drills = mesh.faults.filter(({ services }) => services.length === 0 || services.includes(instance.service));
   const routes = [
-    ...redirectRoutes(instance.service, redirectUnits(mesh, instance)),
+    ...redirectRoutes(unitOwner(serviceOf(mesh, instance.service)).name, redirectUnits(mesh, instance)),
     ...drills.map((fault) => ({
       ...applicationRoute(APPLICATION),
       match: { prefix: '/', headers: [{ name: mesh.tagHeader, string_match: { exact: fault.lane } }] },
@@ -58,7 +59,7 @@ export function outboundRoutes(mesh: Mesh, scheme: LaneScheme, callees: readonly
     ...callees.map((service) => ({
       name: service.name,
       domains: authorities(service),
-      routes: serviceRoutes(service, scheme, report),
+      routes: routesOf(service, scheme, report),
     })),
     { name: 'nobody', domains: ['*'], routes: [NO_SUCH_SERVICE] },
   ]);

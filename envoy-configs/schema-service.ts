@@ -2,6 +2,7 @@ import Type from 'typebox';
 import { MAX_INTERFACES } from '../filters/interface/interface.schema.ts';
 import { OverloadSchema } from './schema-overload.ts';
 import { Duration, LANE_PATTERN, named, Port } from './schema-parts.ts';
+import { CallersSchema, JwtSchema, ServiceTlsSchema } from './schema-tls.ts';
 
 /** One entry of `services` in `causeway.yaml`. */
 
@@ -60,6 +61,9 @@ export const InstancesSchema = Type.Object(
     replicas: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, description: 'Default 1.' })),
     version: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9._-]{1,63}$', description: 'Default v1.' })),
     weight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 1.' })),
+    tls: Type.Optional(
+      Type.Boolean({ description: 'These instances are ready for TLS. Default true where the mesh has `tls`.' }),
+    ),
     env: Type.Optional(
       named('^[A-Za-z_][A-Za-z0-9_]{0,63}$', Type.String({ maxLength: 4096 }), {
         description: "Added to the application's environment.",
@@ -115,6 +119,9 @@ export const ServiceSchema = Type.Object(
         description: "compose: image. Default: the services' image built there.",
       }),
     ),
+    tls: Type.Optional(ServiceTlsSchema),
+    callers: Type.Optional(CallersSchema),
+    jwt: Type.Optional(JwtSchema),
     instances: named(LANE_PATTERN, InstancesSchema, {
       minProperties: 1,
       description: 'By lane.',

@@ -14,6 +14,7 @@ import {
   TraceSection,
 } from './schema-parts.ts';
 import { ServiceSchema } from './schema-service.ts';
+import { MeshTlsSchema } from './schema-tls.ts';
 import { FaultSchema, RedirectSchema, SteeringSchema } from './schema-traffic.ts';
 
 /**
@@ -169,6 +170,7 @@ export const CausewaySchema = Type.Object(
       Type.Integer({ minimum: 1, maximum: 64, description: 'Worker threads per Envoy. Default 1.' }),
     ),
     drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),
+    tls: Type.Optional(MeshTlsSchema),
     gateways: Type.Array(GatewaySchema, { minItems: 1, maxItems: 16 }),
     services: named(NAME_PATTERN, ServiceSchema, {
       minProperties: 1,
@@ -191,6 +193,7 @@ export const CausewaySchema = Type.Object(
           'trace-propagation': switchOf('Carries the tag through the applications.'),
           'lane-fallback': switchOf('Chooses the lane of each hop.'),
           'overload-shedding': switchOf('Refuses what an overloaded instance cannot serve.'),
+          'connection-elimination': switchOf('Chooses plaintext or TLS for each call.'),
         },
         { additionalProperties: false },
       ),

@@ -9,6 +9,7 @@ import {
   type Rule,
   type Trust,
 } from './mesh.ts';
+import { gatewayTlsSection, outboundTlsSection } from './sections-tls.ts';
 
 /**
  * What each filter is told in each role: the plugin configurations, in the words of the filters' own schemas. A section is
@@ -28,6 +29,7 @@ export function gatewaySections(mesh: Mesh, scheme: LaneScheme, gatewayId: strin
     },
     'lane-fallback': fallbackSection(mesh, scheme, 'gateway', gatewayId, undefined),
     ...callerSection(mesh, 'gateway'),
+    ...gatewayTlsSection(mesh, gateway),
   });
 }
 
@@ -69,6 +71,7 @@ export function outboundSections(mesh: Mesh, scheme: LaneScheme, instance: Insta
     'trace-propagation': { ...mesh.trace.section, direction: 'outbound', tagHeader: mesh.tagHeader },
     'lane-fallback': fallbackSection(mesh, scheme, 'outbound', instance.service, instance),
     ...callerSection(mesh, 'outbound'),
+    ...outboundTlsSection(mesh, instance),
   });
 }
 

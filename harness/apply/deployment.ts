@@ -8,9 +8,12 @@ import { type Driver, type NodePlan, type Progress, planOf } from '../drivers/dr
 import type { StateFolder } from '../drivers/state.ts';
 import { EnvoyAdmin } from '../envoy/admin.ts';
 import { found, notYet, realClock, waitUntil } from '../process/wait.ts';
+import { issueSecrets } from '../tls/secrets.ts';
 import { type Changes, compare, inOrder, isEmpty, type NodeUpdate } from './changes.ts';
 import { pullBack, pushUpdate, writeByRename } from './push.ts';
 import { type DeploymentRecord, type DriverName, dropRecord, readRecord, withLock, writeRecord } from './record.ts';
+import { tlsReady } from './tls-ready.ts';
+import { risingServices, tlsSteps } from './tls-steps.ts';
 
 export interface DeploymentOptions {
   readonly state: StateFolder;
@@ -62,6 +65,7 @@ export class Deployment {
     };
     return withLock(state, async () => {
       const deployment = new Deployment(options, record);
+      await issueSecrets(record.mesh, state);
       await driver.up(deployment.running, progress);
       await writeRecord(state, record);
       return deployment;
@@ -108,12 +112,40 @@ export class Deployment {
     return withLock(this.options.state, async () => {
       this.reload();
       const { mesh, plans, changes } = this.preview(loaded);
-      if (!isEmpty(changes)) await this.transition(mesh, changes, progress, signal);
+      await this.walk(tlsSteps(this.record.mesh, mesh), progress, signal);
       this.record = { ...this.record, file: loaded.file, text: loaded.text, mesh };
       this.running = plans;
       await writeRecord(this.options.state, this.record);
       return { changed: !isEmpty(changes), changes, elapsedMs: performance.now() - start };
     });
+  }
+
+  /** Goes through several meshes in turn, each one whole; when one does not work, back to where it began. */
+  private async walk(steps: readonly Mesh[], progress: Progress, signal: AbortSignal | undefined): Promise<void> {
+    const origin = this.record.mesh;
+    try {
+      for (const mesh of steps) {
+        const rising = risingServices(this.record.mesh, mesh);
+        if (rising.length > 0) await tlsReady(this.running, rising, this.options.pushTimeoutMs ?? 10_000);
+        await this.step(mesh, progress, signal);
+      }
+    } catch (error) {
+      if (this.record.mesh !== origin) {
+        for (const mesh of tlsSteps(this.record.mesh, origin)) await this.step(mesh, progress, undefined);
+      }
+      throw error;
+    }
+  }
+
+  private async step(mesh: Mesh, progress: Progress, signal: AbortSignal | undefined): Promise<void> {
+    const plans = this.plansOf(mesh);
+    const changes = compare(this.running, plans);
+    if (!isEmpty(changes)) {
+      await issueSecrets(mesh, this.options.state);
+      await this.transition(mesh, changes, progress, signal);
+    }
+    this.record = { ...this.record, mesh };
+    this.running = plans;
   }
 
   async down(): Promise<void> {

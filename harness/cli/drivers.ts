@@ -10,6 +10,7 @@ import { RemoteDriver } from '../drivers/remote.ts';
 import { StateFolder } from '../drivers/state.ts';
 import { startSupervisor, supervise } from '../drivers/supervisor.ts';
 import { resolveEnvoy } from '../envoy/binary.ts';
+import { keepFresh } from '../tls/renewal.ts';
 import { ownCommand } from './assets.ts';
 
 /** What a supervisor is to hold; it reads this from its state folder. */
@@ -52,7 +53,9 @@ export async function superviseDriver(spec: DriverSpec, state: StateFolder): Pro
 export async function runSupervisor(folder: string): Promise<void> {
   const state = new StateFolder(folder);
   const spec = JSON.parse(readFileSync(specPath(state), 'utf8')) as DriverSpec;
+  const ended = keepFresh(state, (line) => process.stdout.write(`${line}\n`));
   await supervise(createDriver(spec, state), state);
+  ended();
 }
 
 /** The driver of a mesh that an earlier command left running. */

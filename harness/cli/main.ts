@@ -14,6 +14,7 @@ import { CommandError, EXIT } from './exit-codes.ts';
 import { addLaneCommands, oneOf, type Runner, wholeNumber } from './lane-commands.ts';
 import type { GlobalOptions } from './options.ts';
 import { Output } from './output.ts';
+import { addTlsCommands } from './tls-commands.ts';
 
 const HELP = `
 Exit status: 0 done, 1 failed, 2 the command line or the configuration is not valid, 3 an Envoy refused the new
@@ -119,6 +120,7 @@ export function createProgram(): Command {
     .option('-o, --out <folder>', 'where demo.json and demo.html go', 'build')
     .action((_options, command: Command) => run(command, demo));
   addLaneCommands(program, run);
+  addTlsCommands(program, run);
   program.command('supervise <folder>', { hidden: true }).action((folder: string) => runSupervisor(folder));
   return program;
 }

@@ -10,6 +10,7 @@ import { loadConfig } from '../config/load.ts';
 import type { Driver } from '../drivers/driver.ts';
 import type { StateFolder } from '../drivers/state.ts';
 import { isSupervised } from '../drivers/supervisor.ts';
+import { keepFresh } from '../tls/renewal.ts';
 
 export interface UpOptions extends GlobalOptions {
   readonly driver: DriverName;
@@ -56,7 +57,9 @@ export async function up(options: UpOptions, output: Output): Promise<void> {
       { mesh: deployment.mesh.name, gateways, nodes: deployment.plans.map(({ node }) => node.id), state: state.root },
     );
     if (!options.foreground) return;
+    const ended = keepFresh(state, output.progress);
     await aborted(signal);
+    ended();
     await deployment.down();
   });
 }

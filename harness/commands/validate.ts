@@ -9,8 +9,10 @@ import { CommandError, EXIT } from '../cli/exit-codes.ts';
 import { type GlobalOptions, resolveOptions } from '../cli/options.ts';
 import type { Output } from '../cli/output.ts';
 import { loadConfig } from '../config/load.ts';
+import { StateFolder } from '../drivers/state.ts';
 import { resolveEnvoy } from '../envoy/binary.ts';
 import { validateEnvoy } from '../envoy/launcher.ts';
+import { issueSecrets } from '../tls/secrets.ts';
 
 export interface ValidateOptions extends GlobalOptions {
   /** Without it only the file itself is checked. */
@@ -36,12 +38,11 @@ export async function validate(options: ValidateOptions, output: Output): Promis
   const { path: envoy } = await resolveEnvoy({ progress: output.progress });
   const folder = mkdtempSync(join(tmpdir(), 'causeway-validate-'));
   try {
-    const nodes = renderMesh(mesh, {
-      wasmPath,
-      nodeDir: (id) => join(folder, id),
-      adminSocket: (id) => join(folder, `${id}.sock`),
-      accessLog: (id) => join(folder, `${id}.log`),
-    });
+    const state = new StateFolder(folder);
+    // Envoy asks for certificates before anything else; these are thrown away with the folder.
+    await state.create();
+    await issueSecrets(mesh, state);
+    const nodes = renderMesh(mesh, state.target(wasmPath));
     const verdicts: Verdict[] = [];
     for (const node of nodes) {
       output.progress(`${verdicts.length + 1}/${nodes.length} ${node.id}`);

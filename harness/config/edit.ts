@@ -10,7 +10,7 @@ export class EditError extends Error {
   override name = 'EditError';
 }
 
-function edit(text: string, change: (document: Document) => void): string {
+export function edit(text: string, change: (document: Document) => void): string {
   const document = parseDocument(text);
   const [broken] = document.errors;
   if (broken) throw new EditError(`cannot edit: ${broken.message.split('\n')[0]}`);
@@ -142,7 +142,7 @@ function dropIfEmpty(document: Document, path: readonly string[]): void {
   if ((isMap(node) || isSeq(node)) && node.items.length === 0) document.deleteIn(path);
 }
 
-function keysOf(document: Document, path: readonly string[]): string[] {
+export function keysOf(document: Document, path: readonly string[]): string[] {
   const node = document.getIn(path);
   return isMap(node) ? node.items.map((pair) => String(pair.key)) : [];
 }

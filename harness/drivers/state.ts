@@ -18,6 +18,7 @@ export const LOG_FLUSH_MS = 500;
  * nodes/<id>/…        rendered files of each Envoy     logs/<id>.{envoy,app,access}.log
  * run/<id>.sock       admin interface, mode 0700       logs/<id>.posts.jsonl
  * pids/<id>.<part>    pid and a word of its command    supervisor.{sock,log}
+ * nodes/<id>/secrets   certificate and key, mode 0700    authority/ the key that signs them, mode 0700
  * ```
  */
 export class StateFolder {
@@ -39,6 +40,11 @@ export class StateFolder {
       adminSocket: (id) => join(this.run, `${id}.sock`),
       accessLog: (id) => join(this.root, 'logs', `${id}.access.log`),
     };
+  }
+
+  /** The mesh's certificate authority. */
+  get authority(): string {
+    return join(this.root, 'authority');
   }
 
   log(id: string, part: 'envoy' | 'app'): string {

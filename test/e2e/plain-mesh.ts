@@ -41,6 +41,7 @@ function instance(service: string, index: number, prefix: string): Instance {
     address: `${prefix}.${index}.1`,
     ports: { app: 9081, inbound: 9080, outbound: 15001 },
     weight: 1,
+    tlsReady: false,
     env: {},
     number: 0,
   };
@@ -58,6 +59,7 @@ function node(id: string, kind: RenderedNode['kind'], target: RenderTarget, reso
     dir: target.nodeDir(id),
     files: { 'bootstrap.json': JSON.stringify(bootstrap) },
     bootstrap: 'bootstrap.json',
+    secrets: null,
     adminSocket: target.adminSocket(id),
     accessLog: target.accessLog(id),
     concurrency: 1,
