@@ -1,23 +1,23 @@
 /**
- * What the filters of one HTTP callback share: each header is read from the host at most once, however many filters of
- * the fused suite ask for it. Slices are valid until the callback ends; a new callback starts with nothing known.
+ * What the filters of one HTTP callback share: the request's headers are read from the host once, all together, however
+ * many filters ask for however many of them. What makes a call to the host dear is that it calls back for memory, so
+ * that the whole map costs about as much as one header. Slices are valid until the callback ends; a new callback starts
+ * with nothing known.
  */
 import {
   addHeader,
   ascii,
   callbackSequence,
   equal,
-  getHeader,
-  getProperty,
+  getPairs,
   lenOf,
   MapType,
   NONE,
+  PairReader,
   present,
-  propertySegments,
   removeHeader,
   Slice,
   setHeader,
-  text,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { TAG } from './headers';
 import { MAX_TRACE_SOURCES } from './limits';
@@ -27,15 +27,15 @@ const AUTHORITY = ascii(':authority');
 const PATH = ascii(':path');
 const METHOD = ascii(':method');
 
+/** A tag header that was sent more than once, as Envoy would join it: no tag's grammar allows the comma. */
+const REPEATED = ascii(',');
+
 /** Bits of `known`. */
-const KNOWS_TAG: u32 = 1;
-const KNOWS_AUTHORITY: u32 = 2;
-const KNOWS_PATH: u32 = 4;
-const KNOWS_METHOD: u32 = 8;
-const KNOWS_STICKY: u32 = 16;
+const KNOWS_HEADERS: u32 = 1;
+const KNOWS_TAG: u32 = 2;
+const KNOWS_STICKY: u32 = 4;
 
 let tagHeader: Slice = ascii(TAG);
-let tagProperty: Slice = headerProperty(TAG);
 const sourceNames = new StaticArray<u64>(MAX_TRACE_SOURCES);
 const sourceFormats = new StaticArray<i32>(MAX_TRACE_SOURCES);
 let sourceCount: i32 = 0;
@@ -53,20 +53,13 @@ let known: u32 = 0;
 let tagValue: Slice = NONE;
 /** No tag header at all, not even an empty one. Holds while the tag is known. */
 let tagAbsent: bool = false;
-let authorityValue: Slice = NONE;
-let pathValue: Slice = NONE;
-let methodValue: Slice = NONE;
+let headers: Slice = NONE;
+const reader = new PairReader();
 let stickyValue: u64 = 0;
 
 /** Name of the tag header, lower case and permanent. One per VM. */
 export function useTagHeader(name: Slice): void {
-  if (equal(name, tagHeader)) return;
   tagHeader = name;
-  tagProperty = headerProperty(text(name));
-}
-
-function headerProperty(name: string): Slice {
-  return propertySegments(['request', 'headers', name]);
 }
 
 /** Starts a new list of trace-id sources, filled by `addTraceSource` in order of preference. One list per VM. */
@@ -117,16 +110,38 @@ function recall(bit: u32): bool {
   return was;
 }
 
+/** All pairs of the request as it arrived in this callback. */
+function arrived(): PairReader {
+  if (!recall(KNOWS_HEADERS)) headers = getPairs(MapType.RequestHeaders);
+  return reader.over(headers);
+}
+
 /**
- * The request's tag as it stands now, unchecked; `NONE` when it has none, or an empty one. A repeated header gives all
- * its values joined with commas, which no tag's grammar allows: who sends two tags has sent none.
+ * First value of the header as it arrived in this callback, `NONE` without it; the tag header's is `tag()`, which may have
+ * been taken off meanwhile. `name` is lower case.
+ */
+export function header(name: Slice): Slice {
+  if (equal(name, tagHeader)) return tag();
+  for (const pairs = arrived(); pairs.next(); ) {
+    if (equal(pairs.name, name)) return pairs.value;
+  }
+  return NONE;
+}
+
+/**
+ * The request's tag as it stands now, unchecked; `NONE` when it has none, or an empty one. A repeated header gives a
+ * value that is no tag: who sends two tags has sent none.
  */
 export function tag(): Slice {
-  if (!recall(KNOWS_TAG)) {
-    tagValue = getProperty(tagProperty);
-    tagAbsent = !present(tagValue);
-    if (lenOf(tagValue) === 0) tagValue = NONE;
+  if (recall(KNOWS_TAG)) return tagValue;
+  tagValue = NONE;
+  tagAbsent = true;
+  for (const pairs = arrived(); pairs.next(); ) {
+    if (!equal(pairs.name, tagHeader)) continue;
+    tagValue = tagAbsent ? pairs.value : REPEATED;
+    tagAbsent = false;
   }
+  if (lenOf(tagValue) === 0) tagValue = NONE;
   return tagValue;
 }
 
@@ -147,19 +162,16 @@ export function removeTag(): void {
 }
 
 export function authority(): Slice {
-  if (!recall(KNOWS_AUTHORITY)) authorityValue = getHeader(MapType.RequestHeaders, AUTHORITY);
-  return authorityValue;
+  return header(AUTHORITY);
 }
 
 /** The path with its query. */
 export function path(): Slice {
-  if (!recall(KNOWS_PATH)) pathValue = getHeader(MapType.RequestHeaders, PATH);
-  return pathValue;
+  return header(PATH);
 }
 
 export function method(): Slice {
-  if (!recall(KNOWS_METHOD)) methodValue = getHeader(MapType.RequestHeaders, METHOD);
-  return methodValue;
+  return header(METHOD);
 }
 
 /**
@@ -170,7 +182,7 @@ export function sticky(): u64 {
   if (!recall(KNOWS_STICKY)) {
     stickyValue = 0;
     for (let i = 0; i < sourceCount; i++) {
-      const value = getHeader(MapType.RequestHeaders, unchecked(sourceNames[i]));
+      const value = header(unchecked(sourceNames[i]));
       if (!present(value)) continue;
       const id = traceIdOf(unchecked(sourceFormats[i]), value);
       if (!present(id)) continue;

@@ -3,9 +3,9 @@
  * counts per edge which lane was wanted and which served. README.md says how the chain becomes an instance.
  */
 import {
+  addHeader,
   ascii,
   FilterHeadersStatus,
-  getHeader,
   getProperty,
   HttpStream,
   MapType,
@@ -16,7 +16,7 @@ import {
   setHeader,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
-import { authority, sticky, tag, useTagHeader } from '../exchange';
+import { authority, header, sticky, tag, useTagHeader } from '../exchange';
 import { FALLBACK_LIST, LANE, REDIRECT, REDIRECTED, STRICT } from '../headers';
 import { dropExpressions } from '../lane-tagging/matcher.host';
 import { MatchPlan } from '../lane-tagging/matcher.policy';
@@ -131,8 +131,8 @@ class FallbackStream extends HttpStream {
     this.rules.begin();
     policy.decide(asked, this.service, this.rules);
     this.wanted = policy.wanted;
-    if (present(policy.lane)) setHeader(MapType.RequestHeaders, LANE_NAME, policy.lane);
-    else if (present(policy.list)) setHeader(MapType.RequestHeaders, LIST, policy.list);
+    if (present(policy.lane)) choose(LANE_NAME, policy.lane);
+    else if (present(policy.list)) choose(LIST, policy.list);
     if (policy.strict) setHeader(MapType.RequestHeaders, STRICT_TOKEN, ONE);
     if (policy.badTag) this.counters.countBadTag();
     if (policy.rule !== NO_RULE) this.counters.countSteered(policy.rule);
@@ -156,6 +156,12 @@ class FallbackStream extends HttpStream {
   onReset(): void {
     this.counted = false;
   }
+}
+
+/** Adding costs Envoy half of what replacing does; a header that is there already, though the chain strips it, must go. */
+function choose(name: Slice, value: Slice): void {
+  if (present(header(name))) setHeader(MapType.RequestHeaders, name, value);
+  else addHeader(MapType.RequestHeaders, name, value);
 }
 
 /** One arriving request. */
@@ -183,7 +189,7 @@ class RedirectStream extends HttpStream {
 
   /** One hop only: units that redirect to each other would send a request round for ever. */
   private redirect(rule: i32, unit: Slice): FilterHeadersStatus {
-    if (present(getHeader(MapType.RequestHeaders, HOP))) {
+    if (present(header(HOP))) {
       this.counters.countLoop();
       sendLocalResponse(LOOP_DETECTED, LOOP_DETAILS, LOOP_BODY, null);
       return FilterHeadersStatus.StopIteration;

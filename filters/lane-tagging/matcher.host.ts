@@ -1,18 +1,16 @@
 import {
   ascii,
   callForeign,
-  getHeader,
   getProperty,
   lenOf,
   logError,
-  MapType,
   NONE,
   propertyPath,
   ptrOf,
   Slice,
   slice,
 } from 'proxy-wasm-assemblyscript-sdk';
-import { method, path, sticky } from '../exchange';
+import { header, method, path, sticky } from '../exchange';
 import { CelHost } from './matcher.config';
 import { MatchPlan, MatchSource } from './matcher.policy';
 
@@ -50,7 +48,7 @@ export function callerIdentity(): Slice {
 @final
 export class StreamSource extends MatchSource {
   header(name: Slice): Slice {
-    return getHeader(MapType.RequestHeaders, name);
+    return header(name);
   }
 
   path(): Slice {

@@ -5,7 +5,6 @@
 import {
   ascii,
   FilterHeadersStatus,
-  getHeader,
   getProperty,
   HttpStream,
   lenOf,
@@ -20,7 +19,7 @@ import {
 } from 'proxy-wasm-assemblyscript-sdk';
 import { isLabelValue } from 'proxy-wasm-assemblyscript-sdk/config/formats';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
-import { addTraceSource, setTag, tag, useTagHeader, useTraceSources } from '../exchange';
+import { addTraceSource, header, setTag, tag, useTagHeader, useTraceSources } from '../exchange';
 import { MAX_TRACE_SOURCES } from '../limits';
 import { FilterPlugin, refuse } from '../plugin';
 import { droppedMembers, memberOf, withMember } from './baggage';
@@ -127,7 +126,7 @@ class TraceStream extends HttpStream {
   /** Reads and hashes the trace id of source `i`; false when the request has none there. */
   private hashSource(i: i32): bool {
     const config = this.plugin.config;
-    const id = traceIdOf(unchecked(config.formats[i]), getHeader(MapType.RequestHeaders, unchecked(config.names[i])));
+    const id = traceIdOf(unchecked(config.formats[i]), header(unchecked(config.names[i])));
     if (!present(id)) return false;
     hashId(id);
     return true;
