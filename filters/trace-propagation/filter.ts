@@ -24,6 +24,7 @@ import { MAX_TRACE_SOURCES } from '../limits';
 import { FilterPlugin, refuse } from '../plugin';
 import { droppedMembers, memberOf, withMember } from './baggage';
 import { compileConfig, TraceConfig } from './config';
+import { Holding, InFlight } from './in-flight';
 import { TraceMetrics } from './metrics';
 import { Learned } from './policy';
 import { hashId, idFingerprint, idPlace, prepareHashKey, RecentIds, TraceMap } from './store';
@@ -33,10 +34,13 @@ const BAGGAGE = ascii('baggage');
 /** Baggage may come in several headers; the host hands out only the first of them, but this property joins them all. */
 const ALL_BAGGAGE = propertyPath('request.headers.baggage');
 
+/** Requests of this VM that hold entries, whatever configuration they came in under. */
+const IN_FLIGHT = new InFlight();
+
 @final
 export class TracePropagationPlugin extends FilterPlugin {
   config: TraceConfig = new TraceConfig();
-  map: TraceMap = new TraceMap(10, 0, 0);
+  map: TraceMap = new TraceMap(10, 0);
   recent: RecentIds = new RecentIds(1);
   metrics: TraceMetrics = new TraceMetrics();
 
@@ -59,13 +63,17 @@ export class TracePropagationPlugin extends FilterPlugin {
     return new TraceStream(this);
   }
 
+  onTick(): void {
+    if (IN_FLIGHT.any()) IN_FLIGHT.renewDue(milliseconds());
+  }
+
   private prepare(): bool {
     if (!prepareHashKey()) {
       refuse('trace-propagation: found a host without randomness, expected random_get to work');
       return false;
     }
     const config = this.config;
-    this.map = new TraceMap(config.sizeLog2, config.ttlMs, config.pinMs);
+    this.map = new TraceMap(config.sizeLog2, config.ttlMs);
     this.map.prepare();
     this.recent = new RecentIds(config.ttlMs);
     this.recent.prepare();
@@ -75,13 +83,11 @@ export class TracePropagationPlugin extends FilterPlugin {
 
 @final
 class TraceStream extends HttpStream {
-  /** The references that this request holds in the map. */
-  private held: i32 = 0;
-  private places: StaticArray<u64> = new StaticArray<u64>(MAX_TRACE_SOURCES);
-  private fingerprints: StaticArray<u64> = new StaticArray<u64>(MAX_TRACE_SOURCES);
+  private holding: Holding;
 
   constructor(private plugin: TracePropagationPlugin) {
     super();
+    this.holding = new Holding(plugin.map, plugin.metrics);
   }
 
   onRequestHeaders(count: u32, endOfStream: bool): FilterHeadersStatus {
@@ -100,11 +106,17 @@ class TraceStream extends HttpStream {
   }
 
   onLog(): void {
-    this.release();
+    this.end();
   }
 
   onReset(): void {
-    this.release();
+    this.end();
+  }
+
+  private end(): void {
+    if (this.holding.count === 0) return;
+    if (IN_FLIGHT.crowded) this.holding.giveBack(milliseconds());
+    IN_FLIGHT.end(this.holding);
   }
 
   private learn(): void {
@@ -136,10 +148,10 @@ class TraceStream extends HttpStream {
     const plugin = this.plugin;
     const learned = plugin.map.learn(value, milliseconds());
     plugin.metrics.learned(learned);
+    if ((learned & Learned.CROWDED) !== 0) IN_FLIGHT.press(milliseconds());
     if ((learned & Learned.PINNED) === 0) return;
-    unchecked((this.places[this.held] = idPlace()));
-    unchecked((this.fingerprints[this.held] = idFingerprint()));
-    this.held++;
+    if (this.holding.count === 0) IN_FLIGHT.begin(this.holding, milliseconds(), plugin.config.pinMs);
+    this.holding.add(idPlace(), idFingerprint());
   }
 
   private note(): void {
@@ -180,17 +192,6 @@ class TraceStream extends HttpStream {
     // Each watched id stands for `leakSample` ids.
     if (recent) metrics.untagged.add(plugin.config.leakSample);
     else metrics.leakedUnknownId.add(plugin.config.leakSample);
-  }
-
-  private release(): void {
-    if (this.held === 0) return;
-    const plugin = this.plugin;
-    for (let i = 0; i < this.held; i++) {
-      const done = plugin.map.release(unchecked(this.places[i]), unchecked(this.fingerprints[i]), milliseconds());
-      if (!done) plugin.metrics.casExhausted.add();
-      plugin.metrics.pinned.move(-1);
-    }
-    this.held = 0;
   }
 
   /** The application sees the tag in `baggage` exactly as the tag header says it: what outsiders wrote there is removed. */

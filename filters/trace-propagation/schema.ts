@@ -66,7 +66,7 @@ export const TracePropagationSchema = Type.Object(
         minimum: 1,
         maximum: 3600,
         default: 30,
-        description: 'How long a trace id is remembered after its last request has ended or its last use.',
+        description: 'How long a trace id is remembered, at least, after its last request has ended or its last use.',
       }),
     ),
     maxPinSeconds: Type.Optional(
@@ -74,7 +74,7 @@ export const TracePropagationSchema = Type.Object(
         minimum: 1,
         maximum: 86400,
         default: 600,
-        description: 'How long a request in flight protects its entry from eviction without any use of it.',
+        description: 'How long a request in flight keeps its entry at most.',
       }),
     ),
     leakSample: Type.Optional(

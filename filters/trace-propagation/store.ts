@@ -26,7 +26,7 @@ import {
   slice,
   updateShared,
 } from 'proxy-wasm-assemblyscript-sdk';
-import { BUCKET_SIZE, clearBucket, find, isBucket, learn, release, tagAt, touch, WAYS } from './policy';
+import { BUCKET_SIZE, clearBucket, find, isBucket, learn, release, renew, tagAt, touch, WAYS } from './policy';
 import { CHUNK_SIZE, CHUNKS, chunkOf, clearChunk, isChunk, isRecent, noteRecent } from './recent';
 import { sipHash128, sipHigh, sipLow } from './siphash';
 
@@ -92,16 +92,17 @@ export class TraceMap {
   private mask: u64;
   private learning: Learning;
   private lookup: Lookup;
-  private ending: Ending;
+  private renewal: Renewal;
+  private ending: Ending = new Ending();
 
-  constructor(sizeLog2: i32, ttl: u32, pinLife: u32) {
+  constructor(sizeLog2: i32, ttl: u32) {
     const name = 'v1/trace/' + sizeLog2.toString().padStart(2, '0');
     this.mark = ascii(name);
     this.key = ascii(name + '/00000');
     this.mask = (1 << sizeLog2) / WAYS - 1;
-    this.learning = new Learning(ttl, pinLife);
-    this.lookup = new Lookup(ttl, pinLife);
-    this.ending = new Ending(ttl);
+    this.learning = new Learning(ttl);
+    this.lookup = new Lookup(ttl);
+    this.renewal = new Renewal(ttl);
   }
 
   /** Creates every bucket, so that later no memory is taken and no update can find its key missing. At configure time. */
@@ -133,11 +134,21 @@ export class TraceMap {
     return update.tag;
   }
 
-  /** Gives back the reference of a `learn` that was `PINNED`. False when every attempt lost; then the pin must expire. */
-  release(place: u64, fingerprint: u64, now: u32): bool {
+  /** Holds what a `learn` has `PINNED` for `lease` ms more. False when every attempt lost; then the lease ends as it was. */
+  renew(place: u64, fingerprint: u64, now: u32, lease: u32): bool {
+    const update = this.renewal;
+    update.fingerprint = fingerprint;
+    update.now = now;
+    update.lease = lease;
+    return updateShared(this.bucketKey(place & this.mask), ATTEMPTS, update) === Status.Ok;
+  }
+
+  /** Gives back a lease. False when every attempt lost; then it runs out by itself. */
+  release(place: u64, fingerprint: u64, now: u32, end: u16): bool {
     const update = this.ending;
     update.fingerprint = fingerprint;
     update.now = now;
+    update.end = end;
     return updateShared(this.bucketKey(place & this.mask), ATTEMPTS, update) === Status.Ok;
   }
 
@@ -154,16 +165,13 @@ class Learning extends SharedUpdate {
   now: u32 = 0;
   learned: u32 = 0;
 
-  constructor(
-    private ttl: u32,
-    private pinLife: u32,
-  ) {
+  constructor(private ttl: u32) {
     super();
   }
 
   next(current: Slice): Slice {
     const bucket = bucketOf(current);
-    this.learned = learn(bucket, this.fingerprint, this.tag, this.now, this.ttl, this.pinLife);
+    this.learned = learn(bucket, this.fingerprint, this.tag, this.now, this.ttl);
     return slice(bucket, BUCKET_SIZE);
   }
 }
@@ -174,10 +182,7 @@ class Lookup extends SharedUpdate {
   now: u32 = 0;
   tag: Slice = NONE;
 
-  constructor(
-    private ttl: u32,
-    private pinLife: u32,
-  ) {
+  constructor(private ttl: u32) {
     super();
   }
 
@@ -186,14 +191,15 @@ class Lookup extends SharedUpdate {
     const way = find(ptrOf(current), this.fingerprint, this.now);
     if (way === 0) return NONE;
     this.tag = tagAt(way);
-    return touch(way, this.now, this.ttl, this.pinLife) ? current : NONE;
+    return touch(way, this.now, this.ttl) ? current : NONE;
   }
 }
 
 @final
-class Ending extends SharedUpdate {
+class Renewal extends SharedUpdate {
   fingerprint: u64 = 0;
   now: u32 = 0;
+  lease: u32 = 0;
 
   constructor(private ttl: u32) {
     super();
@@ -201,7 +207,19 @@ class Ending extends SharedUpdate {
 
   next(current: Slice): Slice {
     if (!isBucket(current)) return NONE;
-    return release(ptrOf(current), this.fingerprint, this.now, this.ttl) ? current : NONE;
+    return renew(ptrOf(current), this.fingerprint, this.now, this.ttl, this.lease) ? current : NONE;
+  }
+}
+
+@final
+class Ending extends SharedUpdate {
+  fingerprint: u64 = 0;
+  now: u32 = 0;
+  end: u16 = 0;
+
+  next(current: Slice): Slice {
+    if (!isBucket(current)) return NONE;
+    return release(ptrOf(current), this.fingerprint, this.now, this.end) ? current : NONE;
   }
 }
 

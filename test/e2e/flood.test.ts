@@ -104,14 +104,14 @@ async function afterServing(
   }
 }
 
-/** Zero when every reference was given back. */
+/** Zero when no request is in flight any more. */
 async function pinsLeft(envoy: StartedEnvoy): Promise<number> {
   // Workers hand the gauge over on their ticks, once a second.
   const settled = async () => {
     const pinned = await envoy.metric('pinned');
     return pinned === 0 ? found(pinned) : notYet(`${pinned} pinned`);
   };
-  return await waitUntil('pins to be released', settled, { deadlineMs: 5000, intervalMs: 250 });
+  return await waitUntil('no request to hold a pin', settled, { deadlineMs: 5000, intervalMs: 250 });
 }
 
 /** What one flood did to honest traffic, as figures. */

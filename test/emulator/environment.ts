@@ -30,6 +30,8 @@ export interface Environment {
   /** Clusters that `proxy_http_call` knows; undefined = any name. */
   readonly clusters: ReadonlySet<string> | undefined;
   logLevel: LogLevel;
+  /** Called after every tick, with the VM's label: for a model that keeps the module's time. */
+  ticked: ((vm: string) => void) | undefined;
 
   /** `size` bytes from a seeded generator: the same ones in every run. */
   random(size: number): string;

@@ -45,6 +45,7 @@ export class EmulatedHost implements Environment {
   readonly logs: LogLine[] = [];
   readonly clusters: ReadonlySet<string> | undefined;
   logLevel: LogLevel;
+  ticked: ((vm: string) => void) | undefined;
   readonly #module: WebAssembly.Module;
   #vms = 0;
   #depth = 0;

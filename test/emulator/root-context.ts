@@ -87,6 +87,7 @@ export class RootContext extends VmContext {
   /** One tick now, whatever the timer says. */
   tick(): void {
     this.instance.callback(this, 'proxy_on_tick', [this.id], () => undefined);
+    this.instance.env.ticked?.(this.instance.label);
   }
 
   queueReady(token: number): void {

@@ -18,6 +18,7 @@ beforeAll(async () => {
 beforeEach(() => use());
 
 const TTL_MS = 30_000;
+const MAX_LEASE_MS = 16_000;
 const BUCKETS = 128;
 
 describe('the tag crosses an application that forwards only the trace id', () => {
@@ -28,42 +29,63 @@ describe('the tag crosses an application that forwards only the trace id', () =>
     expect(sidecar.counted()).toMatchObject({ stored: 1, hit: 1, miss: 1, pinned: 1 });
   });
 
-  it('ends ttl after the answer, whatever happened before', () => {
+  it('is remembered while the request lasts and for ttl after it, whatever happened before', () => {
     const stream = sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
     sidecar.host.clock.advance(TTL_MS * 3);
-    expect(sidecar.call({ [ID]: 'a' })).toBe('dev1');
     stream.responseHeaders();
     stream.end();
     sidecar.host.clock.advance(TTL_MS - 1);
     expect(sidecar.call({ [ID]: 'a' })).toBe('dev1');
-    sidecar.host.clock.advance(TTL_MS);
+    sidecar.host.clock.advance(TTL_MS + MAX_LEASE_MS);
     expect(sidecar.call({ [ID]: 'a' })).toBeUndefined();
     expect(sidecar.counted()).not.toHaveProperty('pinned');
   });
 
-  it('is released once, also when the request is reset', () => {
+  it('costs nothing more when the request ends, answered or reset', () => {
     const first = sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
     const second = sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
     first.reset();
     expect(sidecar.counted()).toMatchObject({ stored: 1, refreshed: 1, pinned: 1 });
-    sidecar.host.clock.advance(TTL_MS + 1);
+    sidecar.host.clock.advance(TTL_MS * 2);
     expect(sidecar.call({ [ID]: 'a' }), 'the second request is still in flight').toBe('dev1');
     second.reset();
-    sidecar.host.clock.advance(TTL_MS + 1);
+    expect(hostCalls(second, 'proxy_on_log')).toEqual([]);
+    sidecar.host.clock.advance(TTL_MS + MAX_LEASE_MS + 1);
     expect(sidecar.call({ [ID]: 'a' })).toBeUndefined();
   });
 
-  it('is released when the context ends without a log', () => {
+  it('is renewed in time, and ever more seldom', () => {
+    sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
+    const renewals = (ms: number): number => {
+      sidecar.host.calls.reset();
+      sidecar.host.clock.advance(ms);
+      return sidecar.host.calls.records().filter(({ name }) => name === 'proxy_set_shared_data').length;
+    };
+    expect(renewals(2_400), 'within the first lease').toBe(1);
+    expect(renewals(600_000 - 2_400)).toBeLessThan(90);
+    // `maxPinSeconds` have passed.
+    expect(renewals(60_000)).toBe(0);
+    expect(sidecar.call({ [ID]: 'a' })).toBeUndefined();
+    expect(sidecar.counted()).not.toHaveProperty('pinned');
+  });
+
+  it('is renewed for streams of an old configuration', () => {
+    sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
+    sidecar.inbound.reconfigure({ direction: 'inbound', entries: 1024 });
+    sidecar.host.clock.advance(TTL_MS * 2);
+    expect(sidecar.call({ [ID]: 'a' })).toBe('dev1');
+  });
+
+  it('is given up where it could not be renewed', () => {
     const stream = sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
     sidecar.host.faults.plan({ call: 'proxy_set_shared_data', status: Status.CasMismatch });
-    stream.log();
+    sidecar.host.clock.advance(2_000);
     sidecar.host.faults.clear();
-    stream.end();
-    expect(sidecar.counted(), 'a release that every attempt lost is not tried again').toMatchObject({
-      cas_exhausted: 1,
-    });
-    sidecar.host.clock.advance(600_000);
-    expect(sidecar.call({ [ID]: 'a' }), 'the pin expires by itself').toBeUndefined();
+    expect(sidecar.counted()).toMatchObject({ cas_exhausted: 1, pinned: 1 });
+    stream.reset();
+    expect(sidecar.counted()).not.toHaveProperty('pinned');
+    sidecar.host.clock.advance(TTL_MS * 2);
+    expect(sidecar.call({ [ID]: 'a' })).toBeUndefined();
   });
 
   it('is left alone where the application forwards it', () => {
@@ -125,6 +147,7 @@ describe('two tags for one id', () => {
     sidecar.arrive({ [TAG]: 'dev2', [ID]: 'a' }).reset();
     expect(sidecar.call({ [ID]: 'a' })).toBe('dev1');
     first.reset();
+    sidecar.host.clock.advance(5_000);
     sidecar.arrive({ [TAG]: 'dev2', [ID]: 'a' });
     expect(sidecar.call({ [ID]: 'a' })).toBe('dev2');
     expect(sidecar.counted()).toMatchObject({ 'conflict.kind.kept': 1, 'conflict.kind.replaced': 1 });
@@ -167,27 +190,27 @@ describe('lost propagation', () => {
 
   it('costs untagged requests nothing when it is off', () => {
     use({ leakSample: 0 });
-    expect(hostCalls(sidecar.arrive({ [ID]: 'a' }))).toEqual(['get_property']);
+    expect(hostCalls(sidecar.arrive({ [ID]: 'a' }))).toEqual(['get_header_map_pairs']);
     sidecar.call({ [ID]: 'a' });
     expect(sidecar.counted()).toEqual({ miss: 1 });
   });
 });
 
 describe('host calls', () => {
-  const reads = ['get_property', 'get_header_map_value'];
+  const reads = ['get_header_map_pairs'];
   const update = ['get_shared_data', 'set_shared_data'];
 
-  it('are 5 for a tagged request inbound and 3 when it ends', () => {
+  it('are 4 for a tagged request inbound and none when it ends', () => {
     const stream = sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
     expect(hostCalls(stream)).toEqual([...reads, 'get_current_time_nanoseconds', ...update]);
     stream.end();
-    expect(hostCalls(stream, 'proxy_on_log')).toEqual(['get_current_time_nanoseconds', ...update]);
+    expect(hostCalls(stream, 'proxy_on_log')).toEqual([]);
     expect(hostCalls(stream, 'proxy_on_delete')).toEqual([]);
   });
 
-  it('are 2 for an untagged request inbound, 5 when its id is watched, none when it ends', () => {
+  it('are 1 for an untagged request inbound, 4 when its id is watched, none when it ends', () => {
     const unwatched = Array.from({ length: 64 }, (_, i) => sidecar.arrive({ [ID]: `id ${i}` })).filter(
-      (stream) => hostCalls(stream).length === 2,
+      (stream) => hostCalls(stream).length === 1,
     );
     expect(unwatched.length).toBeGreaterThan(48);
     use({ leakSample: 1 });
@@ -197,13 +220,13 @@ describe('host calls', () => {
     expect(hostCalls(stream, 'proxy_on_log')).toEqual([]);
   });
 
-  it('are 6 for the first hit outbound, 5 for later ones, 4 or 5 for a miss, 1 with a tag', () => {
+  it('are 5 for the first hit outbound, 4 for later ones, 3 or 4 for a miss, 1 with a tag', () => {
     sidecar.arrive({ [TAG]: 'dev1', [ID]: 'a' });
     const lookUp = [...reads, 'get_current_time_nanoseconds', 'get_shared_data'];
     const exchange = (headers: Headers): string[] => hostCalls(sidecar.exchange(headers));
     expect(exchange({ [ID]: 'a' })).toEqual([...lookUp, 'set_shared_data', 'add_header_map_value']);
     expect(exchange({ [ID]: 'a' })).toEqual([...lookUp, 'add_header_map_value']);
-    expect(exchange({ [TAG]: 'dev1', [ID]: 'a' })).toEqual(['get_property']);
+    expect(exchange({ [TAG]: 'dev1', [ID]: 'a' })).toEqual(reads);
     use({ leakSample: 0 });
     expect(exchange({ [ID]: 'b' })).toEqual(lookUp);
     use({ leakSample: 1 });

@@ -21,6 +21,7 @@ const CASES = 100_000;
 const OWN_METRICS = /^causeway_(lane_tagging|trace_propagation|lane_fallback)_/;
 /** Both tell an outbound request without a tag; which of the two is a Bloom filter's guess. */
 const UNTAGGED = 'causeway_trace_propagation_untagged_total';
+const PINNED = 'causeway_trace_propagation_pinned';
 const LEAKED = 'causeway_trace_propagation_leaked_total.reason.unknown_id';
 const MOST_IN_FLIGHT = 100;
 
@@ -66,6 +67,11 @@ class Comparison {
     const propagation = roles.map(([, config]) => config['trace-propagation']).find((section) => section !== undefined);
     const key = this.host.sharedData.get('causeway', 'v1/trace/key')?.value ?? '\0'.repeat(16);
     this.#memory = propagation === undefined ? undefined : new TraceMemory(key, propagation);
+    this.host.ticked = (role) => {
+      if (role !== 'inbound') return;
+      const dropped = this.#memory?.inFlight.tick(this.host.clock.ms) ?? 0;
+      this.#sides.find((side) => side.role === role)?.model.counts.add(PINNED, -dropped);
+    };
     this.#sides = roles.map(([role], i) => {
       return { role, vm: vms[i] as Vm, model: new ReferenceSuite(modelled.roles[role] ?? {}, this.#memory) };
     });

@@ -18,11 +18,12 @@ interface PolicyExports extends Record<string, unknown> {
   sharePick(share: number, sticky: bigint, bound: number): number;
   rule(matcher: number, name: number): number;
   ruleDraws(rule: number, sticky: bigint): number;
-  mapCreate(sizeLog2: number, ttl: number, pin: number, k0: bigint, k1: bigint): void;
+  mapCreate(sizeLog2: number, ttl: number, k0: bigint, k1: bigint): void;
   mapLearn(id: bigint, tag: bigint, now: number): number;
   mapFind(id: bigint, now: number): bigint;
   mapTouch(id: bigint, now: number): number;
-  mapRelease(id: bigint, now: number): number;
+  mapRelease(id: bigint, now: number, begin: number, lease: number): number;
+  mapRenew(id: bigint, now: number, lease: number): number;
 }
 
 /** Bytes for one argument: more than any header that Envoy lets through. */

@@ -5,7 +5,16 @@ import { decodeList, encodeList } from './reference/protobuf.ts';
 import { Random, scaled, shown } from './reference/random.ts';
 import { SIPHASH_VECTORS } from './reference/siphash-vectors.ts';
 import { traceValue, uuid } from './reference/trace-values.ts';
-import { FORMATS, lowerCase, ReferenceMap, sipHash128, stickyHash, traceId } from './trace-reference.ts';
+import {
+  FIRST_LEASE,
+  FORMATS,
+  leaseEnd,
+  lowerCase,
+  ReferenceMap,
+  sipHash128,
+  stickyHash,
+  traceId,
+} from './trace-reference.ts';
 
 // At full size on a busy machine.
 vi.setConfig({ testTimeout: 900_000 });
@@ -194,41 +203,54 @@ describe('fallback chains', () => {
 
 describe('the trace map', () => {
   const TTL = 30_000;
-  const PIN = 600_000;
-  const LEARNED = { stored: 1, refreshed: 2, pinned: 4, evictedLive: 8, 'conflict kept': 16, 'conflict replaced': 32 };
+  const LEARNED = {
+    stored: 1,
+    refreshed: 2,
+    pinned: 4,
+    evictedLive: 8,
+    'conflict kept': 16,
+    'conflict replaced': 32,
+    crowded: 64,
+  };
 
   it('does in every bucket what the reference does, over any sequence of requests', () => {
     for (let seed = 1; seed <= scaled(400, 40); seed++) {
       const random = new Random(seed);
-      const [ttl, pin] = [random.pick([1_000, TTL, 3_600_000]), random.pick([1_000, PIN, 86_400_000])];
+      const ttl = random.pick([1_000, TTL, 3_600_000]);
       const key = random.bytes(16);
       const bytes = Buffer.from(key, 'latin1');
       // 16 entries in two buckets: crowded, so that every kind of eviction happens.
-      policy.exports.mapCreate(4, ttl, pin, bytes.readBigUInt64LE(0), bytes.readBigUInt64LE(8));
-      const reference = new ReferenceMap(key, 16, ttl, pin);
+      policy.exports.mapCreate(4, ttl, bytes.readBigUInt64LE(0), bytes.readBigUInt64LE(8));
+      const reference = new ReferenceMap(key, 16, ttl);
       let now = 0xffff_0000 + random.below(0x2_0000);
       const said: string[] = [];
       for (let step = 0; step < 500; step++) {
-        now += random.pick([0, 0, 1, 10, 500, 1_000, random.below(ttl), random.chance(0.02) ? pin : 1]);
+        now += random.pick([0, 0, 1, 10, 500, 1_000, random.below(ttl), random.chance(0.02) ? 600_000 : 1]);
         const id = `id-${random.below(30)}`;
         const { bucket, fingerprint } = reference.of(id);
         const slice = policy.give(id);
-        const operation = random.below(4);
+        const operation = random.below(5);
         let [given, wanted]: [unknown, unknown] = [undefined, undefined];
         if (operation === 0) {
           const tag = random.pick(['dev1', 'dev2', 'x'.repeat(63)]);
           given = policy.exports.mapLearn(slice, policy.give(tag, 1), now);
-          const { what, pinned, evictedLive } = bucket.learn(fingerprint, tag, now);
+          const { what, pinned, crowded, evictedLive } = bucket.learn(fingerprint, tag, now);
           wanted = LEARNED[what] + (pinned ? LEARNED.pinned : 0) + (evictedLive ? LEARNED.evictedLive : 0);
+          wanted = (wanted as number) + (crowded ? LEARNED.crowded : 0);
         } else if (operation === 1) {
-          given = policy.exports.mapRelease(slice, now) !== 0;
-          wanted = bucket.release(fingerprint, now);
+          const lease = random.pick([64, FIRST_LEASE, 16_000]);
+          given = policy.exports.mapRenew(slice, now, lease) !== 0;
+          wanted = bucket.renew(fingerprint, now, lease);
+        } else if (operation === 2) {
+          const [begin, lease] = [now - random.pick([0, 500]), random.pick([64, FIRST_LEASE, 16_000])];
+          given = policy.exports.mapRelease(slice, now, begin, lease) !== 0;
+          wanted = bucket.release(fingerprint, now, leaseEnd(begin, lease));
         } else {
           const tag = policy.take(policy.exports.mapFind(slice, now));
           given = { tag, changed: policy.exports.mapTouch(slice, now) !== 0 };
           wanted = bucket.lookUp(fingerprint, now);
         }
-        said.push(`${['learn', 'release', 'look up', 'look up'][operation]} ${id} at ${now}: ${shown(given)}`);
+        said.push(`${['learn', 'renew', 'release', 'look up', 'look up'][operation]} ${id} at ${now}: ${shown(given)}`);
         if (shown(given) === shown(wanted)) continue;
         expect(given, `seed ${seed}, step ${step}\n${said.slice(-20).join('\n')}`).toEqual(wanted);
       }
@@ -238,7 +260,7 @@ describe('the trace map', () => {
   it('answers honest requests through a flood of tagged ids that nobody asks for', () => {
     // As many as it takes to overrun the map several times, at 20,000 a second.
     const flood = scaled(1_000_000, 400_000);
-    policy.exports.mapCreate(16, TTL, PIN, 1n, 2n);
+    policy.exports.mapCreate(16, TTL, 1n, 2n);
     const figures = simulateFlood(policy, { flood, perSecond: 20_000, honestPerSecond: 200 });
     expect(figures.lookUps).toBeGreaterThan(10_000);
     expect(figures.hits / figures.lookUps, shown(figures)).toBeGreaterThanOrEqual(0.999);
@@ -247,14 +269,14 @@ describe('the trace map', () => {
   });
 
   it('would lose honest requests in a map that does not fit: the measure can fail', () => {
-    policy.exports.mapCreate(7, TTL, PIN, 1n, 2n);
+    policy.exports.mapCreate(7, TTL, 1n, 2n);
     const figures = simulateFlood(policy, { flood: 40_000, perSecond: 20_000, honestPerSecond: 200 });
     expect(figures.hits / figures.lookUps, shown(figures)).toBeLessThan(0.999);
   });
 });
 
 interface Flood {
-  /** Distinct tagged ids, spread evenly; a tenth of their requests stays open for 2 s, the others end at once. */
+  /** Distinct tagged ids, spread evenly; a tenth of their requests stays open for 2 s and renews its lease, the others end at once. */
   readonly flood: number;
   readonly perSecond: number;
   /** Requests that last 500 ms and make three calls, the last one 1 s after their answer. */
@@ -279,13 +301,18 @@ function simulateFlood(policy: PolicyModule, options: Flood): FloodFigures {
     if (list === undefined) due.set(ms, [action]);
     else list.push(action);
   };
+  let crowdedUntil = 0;
   const learn = (id: string, tag: string, now: number): boolean => {
     const learned = exports.mapLearn(policy.give(id), policy.give(tag, 1), begin + now);
     if ((learned & 8) !== 0) figures.evictedLive++;
+    if ((learned & 64) !== 0) crowdedUntil = now + 5_000;
     return (learned & 4) !== 0;
   };
-  const release = (id: string, now: number): void => {
-    exports.mapRelease(policy.give(id), begin + now);
+  const renew = (id: string, now: number): void => {
+    exports.mapRenew(policy.give(id), begin + now, 2 * FIRST_LEASE);
+  };
+  const end = (id: string, now: number, leased: number, lease = FIRST_LEASE): void => {
+    if (now < crowdedUntil) exports.mapRelease(policy.give(id), begin + now, begin + leased, lease);
   };
   const call = (id: string, tag: string, now: number): void => {
     const found = policy.take(exports.mapFind(policy.give(id), begin + now));
@@ -303,14 +330,17 @@ function simulateFlood(policy: PolicyModule, options: Flood): FloodFigures {
     for (; sent < Math.min(options.flood, (ms * options.perSecond) / 1000); sent++) {
       const id = uuid(random);
       const pinned = learn(id, 'flood', ms);
-      if (sent % 10 === 0) at(ms + 2_000, () => pinned && release(id, ms + 2_000));
-      else if (pinned) release(id, ms);
+      if (!pinned) continue;
+      if (sent % 10 === 0) {
+        at(ms + 1_750, () => renew(id, ms + 1_750));
+        at(ms + 2_000, () => end(id, ms + 2_000, ms + 1_750, 2 * FIRST_LEASE));
+      } else end(id, ms, ms);
     }
     for (; ms < duration && served < (ms * options.honestPerSecond) / 1000; served++) {
       const [id, tag] = [uuid(random), `lane-${served % 50}`];
       const pinned = learn(id, tag, ms);
+      at(ms + 500, () => pinned && end(id, ms + 500, ms));
       for (const later of [random.between(1, 100), 300, 1_500]) at(ms + later, () => call(id, tag, ms + later));
-      at(ms + 500, () => pinned && release(id, ms + 500));
     }
   }
   return figures;

@@ -5,6 +5,7 @@
 import { expect, it } from 'vitest';
 import { EmulatedHost, type HttpStream, type Vm } from '../emulator/index.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { type ReferenceHolding, ReferenceInFlight } from './reference/in-flight.ts';
 import { anyTag, anyValue, Random } from './trace-inputs.ts';
 import { FORMATS, ReferenceMap, traceId } from './trace-reference.ts';
 
@@ -14,8 +15,8 @@ const ROUNDS = 100_000 / SCALE;
 const TAG = 'x-asm-traffic-lane';
 const ENTRIES = 1024;
 const TTL = 30_000;
-const PIN = 600_000;
-const MOST_IN_FLIGHT = 200;
+const LONGEST_PIN = 20_000;
+const MOST_IN_FLIGHT = 1000;
 
 type Headers = [string, string][];
 
@@ -27,7 +28,8 @@ class Comparison {
   readonly #inbound: Vm;
   readonly #outbound: Vm;
   readonly #model: ReferenceMap;
-  readonly #open: { stream: HttpStream; held: string[] }[] = [];
+  readonly #open: { stream: HttpStream; holding: ReferenceHolding }[] = [];
+  readonly inFlight = new ReferenceInFlight(LONGEST_PIN);
   learnt = 0;
   hits = 0;
 
@@ -38,18 +40,21 @@ class Comparison {
     this.#inbound = this.#vm('inbound');
     this.#outbound = this.#vm('outbound');
     const key = host.sharedData.get('causeway', 'v1/trace/key')?.value ?? '';
-    this.#model = new ReferenceMap(key, ENTRIES, TTL, PIN);
+    this.#model = new ReferenceMap(key, ENTRIES, TTL);
+    host.ticked = (direction) => {
+      if (direction === 'inbound') this.inFlight.tick(host.clock.ms);
+    };
   }
 
   #vm(direction: string): Vm {
-    const configuration = { direction, sources: this.#sources, entries: ENTRIES, maxPinSeconds: PIN / 1000 };
-    return this.#host.vm({ vmConfiguration: direction, rootId: 'trace-propagation', configuration });
+    const configuration = { direction, sources: this.#sources, entries: ENTRIES, maxPinSeconds: LONGEST_PIN / 1000 };
+    return this.#host.vm({ label: direction, vmConfiguration: direction, rootId: 'trace-propagation', configuration });
   }
 
   /** One more request in one direction; some of those in flight end. */
   step(): void {
     const random = this.#random;
-    this.#host.clock.advance(random.pick([0, 1, 20, 1000]));
+    this.#host.clock.advance(random.pick([0, 1, 20, 100]));
     const headers: Headers = [];
     for (const { header, format } of this.#sources) {
       for (let n = random.pick([0, 0, 0, 1, 1, 2]); n > 0; n--) headers.push([header, anyValue(random, format)]);
@@ -63,16 +68,20 @@ class Comparison {
   #arrive(headers: Headers): void {
     const stream = this.#inbound.httpStream({ requestHeaders: headers });
     stream.requestHeaders();
-    const held: string[] = [];
+    const now = this.#host.clock.ms;
+    const holding: ReferenceHolding = { pins: [] };
     const tag = joined(headers, TAG);
     if (/^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$/i.test(tag ?? '')) {
       for (const id of this.#ids(headers)) {
         const { bucket, fingerprint } = this.#model.of(id);
-        if (bucket.learn(fingerprint, tag ?? '', this.#host.clock.ms).pinned) held.push(id);
+        const { pinned, crowded } = bucket.learn(fingerprint, tag ?? '', now);
+        if (pinned) holding.pins.push({ bucket, fingerprint });
+        if (crowded) this.inFlight.press(now);
         this.learnt++;
       }
     }
-    this.#open.push({ stream, held });
+    this.inFlight.begin(holding, now);
+    this.#open.push({ stream, holding });
   }
 
   #call(headers: Headers): void {
@@ -94,11 +103,9 @@ class Comparison {
 
   #end(): void {
     const [request] = this.#open.splice(this.#random.below(this.#open.length), 1);
-    request?.stream.end();
-    for (const id of request?.held ?? []) {
-      const { bucket, fingerprint } = this.#model.of(id);
-      bucket.release(fingerprint, this.#host.clock.ms);
-    }
+    if (request === undefined) return;
+    request.stream.end();
+    this.inFlight.end(request.holding, this.#host.clock.ms);
   }
 
   #ids(headers: Headers): string[] {
@@ -134,4 +141,6 @@ it.each([
   }
   expect(run.learnt).toBeGreaterThan(ROUNDS / 10);
   expect(run.hits).toBeGreaterThan(ROUNDS / 40);
+  expect(run.inFlight.renewed).toBeGreaterThan(ROUNDS / 40);
+  expect(run.inFlight.released).toBeGreaterThan(ROUNDS / 40);
 });

@@ -8,7 +8,9 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { compilePlugin } from '../support/compile-plugin.ts';
 import { anyBaggage, anyTag, anyValue, Random } from './trace-inputs.ts';
 import {
+  FIRST_LEASE,
   FORMATS,
+  leaseEnd,
   lowerCase,
   memberOf,
   ReferenceBucket,
@@ -21,7 +23,8 @@ import {
 const SCALE = Number(process.env.CAUSEWAY_SCALE ?? 20);
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);
 const TTL = 30_000;
-const PIN = 600_000;
+/** Longer than anything lasts. */
+const FOREVER = 600_000;
 const NONE = (1n << 64n) - 1n;
 
 /** AssemblyScript's `u64` are bigints, signed in the results. */
@@ -35,11 +38,13 @@ interface Policy {
   memberOf(baggage: bigint, key: bigint): bigint;
   withMember(baggage: bigint, key: bigint, tag: bigint): bigint;
   clearBucket(bucket: number): void;
-  learn(bucket: number, fingerprint: bigint, tag: bigint, now: number, ttl: number, pinLife: number): number;
+  learn(bucket: number, fingerprint: bigint, tag: bigint, now: number, ttl: number): number;
   find(bucket: number, fingerprint: bigint, now: number): number;
   tagAt(way: number): bigint;
-  touch(way: number, now: number, ttl: number, pinLife: number): number;
-  release(bucket: number, fingerprint: bigint, now: number, ttl: number): number;
+  touch(way: number, now: number, ttl: number): number;
+  leaseEnd(now: number, lease: number): number;
+  release(bucket: number, fingerprint: bigint, now: number, end: number): number;
+  renew(bucket: number, fingerprint: bigint, now: number, ttl: number, lease: number): number;
   _initialize(): void;
 }
 
@@ -130,33 +135,39 @@ describe('the pure parts', () => {
     for (let round = 0; round < 4000 / SCALE; round++) {
       const bucket = input;
       policy.clearBucket(bucket);
-      const model = new ReferenceBucket(TTL, PIN);
+      const model = new ReferenceBucket(TTL);
       // Near the place where the 32-bit milliseconds start again.
       let now = 2 ** 32 * 400 - random.below(200_000);
       for (let step = 0; step < 500; step++) {
-        now += random.pick([0, 1, 10, 500, random.below(TTL), random.below(100) === 0 ? PIN : 0]);
+        now += random.pick([0, 1, 10, 500, random.below(TTL), random.below(100) === 0 ? FOREVER : 0]);
         const id = BigInt(random.below(14) + 1);
         const where = seeded(round, { step, id: String(id) });
         const action = random.below(10);
         if (action < 4) {
           const tag = random.chance(90) ? 'dev1' : random.pick(['dev2', 'd'.repeat(63)]);
-          const bits = policy.learn(bucket, id, put(tag, second), now | 0, TTL, PIN);
-          const { what, pinned, evictedLive } = model.learn(id, tag, now);
+          const bits = policy.learn(bucket, id, put(tag, second), now | 0, TTL);
+          const { what, pinned, crowded, evictedLive } = model.learn(id, tag, now);
           const word = { stored: 1, refreshed: 2, 'conflict kept': 16, 'conflict replaced': 32 }[what];
-          const expected = word | (pinned ? 4 : 0) | (evictedLive ? 8 : 0);
+          const expected = word | (pinned ? 4 : 0) | (evictedLive ? 8 : 0) | (crowded ? 64 : 0);
           if (bits !== expected) expect.fail(`${where}: learn ${bits}, expected ${expected}`);
           count(`${what}${pinned ? ' pinned' : ''}${evictedLive ? ' evicting' : ''}`);
         } else if (action < 7) {
           const way = policy.find(bucket, id, now | 0);
-          const changed = way !== 0 && policy.touch(way, now | 0, TTL, PIN) !== 0;
+          const changed = way !== 0 && policy.touch(way, now | 0, TTL) !== 0;
           const tag = way === 0 ? undefined : take(policy.tagAt(way));
           const expected = model.lookUp(id, now);
           if (tag !== expected.tag || changed !== expected.changed) expect.fail(`${where}: look-up ${tag} ${changed}`);
           count(tag === undefined ? 'miss' : 'hit');
+        } else if (action < 8) {
+          const [begin, lease] = [now - random.pick([0, 1, 500, FIRST_LEASE]), random.pick([64, FIRST_LEASE, 16_000])];
+          const released = policy.release(bucket, id, now | 0, policy.leaseEnd(begin | 0, lease)) !== 0;
+          if (released !== model.release(id, now, leaseEnd(begin, lease))) expect.fail(`${where}: release ${released}`);
+          count(released ? 'released' : 'nothing to release');
         } else {
-          const released = policy.release(bucket, id, now | 0, TTL) !== 0;
-          if (released !== model.release(id, now)) expect.fail(`${where}: release ${released}`);
-          count(released ? 'release' : 'no release');
+          const lease = random.pick([64, FIRST_LEASE, 16_000, 20_000]);
+          const renewed = policy.renew(bucket, id, now | 0, TTL, lease) !== 0;
+          if (renewed !== model.renew(id, now, lease)) expect.fail(`${where}: renew ${renewed}`);
+          count(renewed ? 'renewed' : 'nothing to renew');
         }
       }
     }
@@ -166,6 +177,8 @@ describe('the pure parts', () => {
       'refreshed pinned',
       'refreshed',
       'conflict kept',
+      'released',
+      'renewed',
       'hit',
       'miss',
     ]) {

@@ -9,6 +9,12 @@ export type Format = (typeof FORMATS)[number];
 export const MAX_LIFE_MS = 86_400_000;
 const WAYS = 8;
 const MAX_PINNED = 6;
+/** What a request that arrives is granted, and the most that it can ask for; in ms, granted in units of 64. */
+export const FIRST_LEASE = 2500;
+const MAX_LEASE = 16_000;
+/** Pins that make a bucket crowded. */
+const CROWD = 4;
+const UNIT = 64;
 const MASK64 = (1n << 64n) - 1n;
 
 /** The id in lower case, or undefined. */
@@ -111,6 +117,7 @@ export type Learned = 'stored' | 'refreshed' | 'conflict kept' | 'conflict repla
 export interface Outcome {
   readonly what: Learned;
   readonly pinned: boolean;
+  readonly crowded: boolean;
   readonly evictedLive: boolean;
 }
 
@@ -120,7 +127,8 @@ interface Entry {
   /** Milliseconds that never wrap. */
   expiry: number;
   touched: number;
-  refs: number;
+  /** Number of the unit of time with which its lease ends; 0 without one. */
+  leaseEnd: number;
   lookedUp: boolean;
 }
 
@@ -128,11 +136,9 @@ interface Entry {
 export class ReferenceBucket {
   readonly #ways: (Entry | undefined)[] = new Array(WAYS).fill(undefined);
   readonly #ttl: number;
-  readonly #pinLife: number;
 
-  constructor(ttl: number, pinLife: number) {
+  constructor(ttl: number) {
     this.#ttl = ttl;
-    this.#pinLife = pinLife;
   }
 
   learn(fingerprint: bigint, tag: string, now: number): Outcome {
@@ -140,43 +146,52 @@ export class ReferenceBucket {
     if (known === undefined) {
       const place = this.#place(fingerprint, now);
       const evictedLive = isLive(this.#ways[place], now);
-      return { what: 'stored', pinned: this.#write(place, fingerprint, tag, now), evictedLive };
+      const crowded = this.#pins(now, place) >= CROWD;
+      return { what: 'stored', pinned: this.#write(place, fingerprint, tag, now), crowded, evictedLive };
     }
     if (known.tag !== tag) {
-      if (known.refs > 0) return { what: 'conflict kept', pinned: false, evictedLive: false };
+      if (leased(known, now)) return { what: 'conflict kept', pinned: false, crowded: false, evictedLive: false };
+      const crowded = this.#pins(now) >= CROWD;
       const pinned = this.#write(this.#ways.indexOf(known), fingerprint, tag, now);
-      return { what: 'conflict replaced', pinned, evictedLive: false };
+      return { what: 'conflict replaced', pinned, crowded, evictedLive: false };
     }
-    const before = known.refs;
-    const pinned = before > 0 ? before < 0xffff : this.#pins(now) < MAX_PINNED;
-    if (pinned) known.refs++;
-    known.expiry = Math.max(known.expiry, now + (before > 0 || pinned ? this.#pinLife : this.#ttl));
-    known.touched = now;
-    return { what: 'refreshed', pinned, evictedLive: false };
+    const crowded = this.#pins(now) >= CROWD;
+    return { what: 'refreshed', pinned: this.#hold(known, now, FIRST_LEASE), crowded, evictedLive: false };
   }
 
   /** The tag, and whether looking it up changed the bucket. */
   lookUp(fingerprint: bigint, now: number): { tag: string | undefined; changed: boolean } {
     const entry = this.#find(fingerprint, now);
     if (entry === undefined) return { tag: undefined, changed: false };
-    const life = entry.refs > 0 ? this.#pinLife : this.#ttl;
-    const changed = !entry.lookedUp || entry.expiry - now < Math.floor(life / 2);
+    const changed = !entry.lookedUp || entry.expiry - now < Math.floor(this.#ttl / 2);
     if (changed) {
       entry.lookedUp = true;
-      entry.expiry = Math.max(entry.expiry, now + life);
+      entry.expiry = Math.max(entry.expiry, now + this.#ttl);
       entry.touched = now;
     }
     return { tag: entry.tag, changed };
   }
 
-  release(fingerprint: bigint, now: number): boolean {
+  renew(fingerprint: bigint, now: number, lease: number): boolean {
     const entry = this.#find(fingerprint, now);
-    if (entry === undefined || entry.refs === 0) return false;
-    entry.refs--;
-    if (entry.refs === 0) {
-      entry.expiry = now + this.#ttl;
-      entry.touched = now;
-    }
+    if (entry === undefined) return false;
+    this.#hold(entry, now, lease);
+    return true;
+  }
+
+  release(fingerprint: bigint, now: number, end: number): boolean {
+    const entry = this.#find(fingerprint, now);
+    if (entry === undefined || entry.leaseEnd !== end) return false;
+    entry.leaseEnd = 0;
+    return true;
+  }
+
+  /** Pins the entry, where that is possible, and makes it live for `ttl` beyond the lease. */
+  #hold(entry: Entry, now: number, lease: number): boolean {
+    entry.expiry = Math.max(entry.expiry, now + this.#ttl + lease);
+    entry.touched = now;
+    if (!leased(entry, now) && this.#pins(now) >= MAX_PINNED) return false;
+    entry.leaseEnd = Math.max(entry.leaseEnd, leaseEnd(now, lease));
     return true;
   }
 
@@ -185,13 +200,14 @@ export class ReferenceBucket {
   }
 
   #pins(now: number, except = -1): number {
-    return this.#ways.filter((entry, i) => i !== except && isLive(entry, now) && (entry?.refs ?? 0) > 0).length;
+    return this.#ways.filter((entry, i) => i !== except && isLive(entry, now) && leased(entry, now)).length;
   }
 
   #write(place: number, fingerprint: bigint, tag: string, now: number): boolean {
     const pinned = this.#pins(now, place) < MAX_PINNED;
-    const expiry = now + (pinned ? this.#pinLife : this.#ttl);
-    this.#ways[place] = { fingerprint, tag, expiry, touched: now, refs: pinned ? 1 : 0, lookedUp: false };
+    const expiry = now + this.#ttl + (pinned ? FIRST_LEASE : 0);
+    const end = pinned ? leaseEnd(now, FIRST_LEASE) : 0;
+    this.#ways[place] = { fingerprint, tag, expiry, touched: now, leaseEnd: end, lookedUp: false };
     return pinned;
   }
 
@@ -199,13 +215,21 @@ export class ReferenceBucket {
   #place(fingerprint: bigint, now: number): number {
     const cost = (entry: Entry | undefined): [number, number] => {
       if (entry === undefined || !isLive(entry, now)) return [entry?.fingerprint === fingerprint ? 0 : 1, 0];
-      if (entry.refs > 0) return [4, 0];
+      if (leased(entry, now)) return [4, 0];
       return [entry.lookedUp ? 3 : 2, entry.touched];
     };
     const order = this.#ways.map((entry, i) => ({ i, cost: cost(entry) }));
     order.sort((a, b) => a.cost[0] - b.cost[0] || a.cost[1] - b.cost[1] || a.i - b.i);
     return order[0]?.i ?? 0;
   }
+}
+
+export function leaseEnd(now: number, lease: number): number {
+  return Math.floor(now / UNIT) + Math.floor(Math.min(lease, MAX_LEASE) / UNIT) + 1;
+}
+
+function leased(entry: Entry | undefined, now: number): boolean {
+  return entry !== undefined && Math.floor(now / UNIT) < entry.leaseEnd;
 }
 
 function isLive(entry: Entry | undefined, now: number): boolean {
@@ -220,12 +244,12 @@ export class ReferenceMap {
   readonly #k0: bigint;
   readonly #k1: bigint;
 
-  constructor(key: string, entries: number, ttl: number, pinLife: number) {
+  constructor(key: string, entries: number, ttl: number) {
     const bytes = Buffer.from(key, 'latin1');
     this.#k0 = bytes.readBigUInt64LE(0);
     this.#k1 = bytes.readBigUInt64LE(8);
     this.#entries = entries;
-    this.#make = () => new ReferenceBucket(ttl, pinLife);
+    this.#make = () => new ReferenceBucket(ttl);
   }
 
   /** The bucket of an id, and its fingerprint there. */

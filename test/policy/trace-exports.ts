@@ -3,7 +3,16 @@ import 'proxy-wasm-assemblyscript-sdk/abi/abort';
 import { Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
 
 export { memberOf, withMember } from '../../filters/trace-propagation/baggage';
-export { clearBucket, find, learn, release, tagAt, touch } from '../../filters/trace-propagation/policy';
+export {
+  clearBucket,
+  find,
+  learn,
+  leaseEnd,
+  release,
+  renew,
+  tagAt,
+  touch,
+} from '../../filters/trace-propagation/policy';
 export { sipHash128, sipHigh, sipLow } from '../../filters/trace-propagation/siphash';
 export { stickyHash, traceIdOf } from '../../filters/trace-propagation/trace-id';
 

@@ -16,7 +16,9 @@ import {
   clearBucket,
   find,
   learn,
+  leaseEnd,
   release,
+  renew,
   tagAt,
   touch,
   WAYS,
@@ -105,20 +107,18 @@ export function ruleDraws(plan: MatchPlan, sticky: u64): bool {
 let buckets: usize = 0;
 let mask: u64 = 0;
 let timeToLive: u32 = 0;
-let pinLife: u32 = 0;
 let key0: u64 = 0;
 let key1: u64 = 0;
 let fingerprint: u64 = 0;
 
 /** An empty trace map of 2^`sizeLog2` entries, for all functions below: places and fingerprints as in shared data. */
-export function mapCreate(sizeLog2: i32, ttl: u32, pin: u32, k0: u64, k1: u64): void {
+export function mapCreate(sizeLog2: i32, ttl: u32, k0: u64, k1: u64): void {
   const count = (1 << sizeLog2) / WAYS;
   if (buckets !== 0) heap.free(buckets);
   buckets = heap.alloc((count * BUCKET_SIZE) as usize);
   for (let i = 0; i < count; i++) clearBucket(buckets + ((i * BUCKET_SIZE) as usize));
   mask = (count - 1) as u64;
   timeToLive = ttl;
-  pinLife = pin;
   key0 = k0;
   key1 = k1;
 }
@@ -132,7 +132,7 @@ function bucketOf(id: Slice): usize {
 /** Bits of `Learned`. */
 export function mapLearn(id: Slice, tag: Slice, now: u32): u32 {
   const bucket = bucketOf(id);
-  return learn(bucket, fingerprint, tag, now, timeToLive, pinLife);
+  return learn(bucket, fingerprint, tag, now, timeToLive);
 }
 
 /** The tag, or `NONE`. */
@@ -146,10 +146,16 @@ export function mapFind(id: Slice, now: u32): Slice {
 export function mapTouch(id: Slice, now: u32): bool {
   const bucket = bucketOf(id);
   const way = find(bucket, fingerprint, now);
-  return way !== 0 && touch(way, now, timeToLive, pinLife);
+  return way !== 0 && touch(way, now, timeToLive);
 }
 
-export function mapRelease(id: Slice, now: u32): bool {
+/** Gives back a lease of `lease` ms that began at `begin`. */
+export function mapRelease(id: Slice, now: u32, begin: u32, lease: u32): bool {
   const bucket = bucketOf(id);
-  return release(bucket, fingerprint, now, timeToLive);
+  return release(bucket, fingerprint, now, leaseEnd(begin, lease));
+}
+
+export function mapRenew(id: Slice, now: u32, lease: u32): bool {
+  const bucket = bucketOf(id);
+  return renew(bucket, fingerprint, now, timeToLive, lease);
 }

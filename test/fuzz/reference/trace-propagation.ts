@@ -1,5 +1,6 @@
 import type { TracePropagationConfig } from '../../../filters/trace-propagation/schema.ts';
-import { memberOf, ReferenceMap, sipHash128, withMember } from '../trace-reference.ts';
+import { memberOf, type ReferenceBucket, ReferenceMap, sipHash128, withMember } from '../trace-reference.ts';
+import { ReferenceInFlight } from './in-flight.ts';
 import { type Counts, isTag, type RequestHeaders } from './request.ts';
 import { DEFAULT_SOURCES, traceIds } from './trace.ts';
 
@@ -9,6 +10,7 @@ const BAGGAGE = 'baggage';
 /** What inbound and outbound of one Envoy have in common. */
 export class TraceMemory {
   readonly map: ReferenceMap;
+  readonly inFlight: ReferenceInFlight;
   readonly #key: Buffer;
   readonly #ttl: number;
   /** Ids that came in without a tag, with the generation (a time to live long) in which they were noted last. */
@@ -18,7 +20,8 @@ export class TraceMemory {
   constructor(key: string, config: TracePropagationConfig) {
     this.#key = Buffer.from(key, 'latin1');
     this.#ttl = (config.ttlSeconds ?? 30) * 1000;
-    this.map = new ReferenceMap(key, config.entries ?? 65536, this.#ttl, (config.maxPinSeconds ?? 600) * 1000);
+    this.inFlight = new ReferenceInFlight((config.maxPinSeconds ?? 600) * 1000);
+    this.map = new ReferenceMap(key, config.entries ?? 65536, this.#ttl);
   }
 
   /** Whether the leak detector looks at this id: one in `sample`. */
@@ -46,8 +49,7 @@ export class TracedRequest {
   readonly #config: TracePropagationConfig;
   readonly #memory: TraceMemory;
   readonly #counts: Counts;
-  /** Ids of which this request holds a reference. */
-  #held: string[] = [];
+  readonly pins: { bucket: ReferenceBucket; fingerprint: bigint }[] = [];
 
   constructor(config: TracePropagationConfig, memory: TraceMemory, counts: Counts) {
     this.#config = config;
@@ -69,12 +71,7 @@ export class TracedRequest {
 
   /** The request has ended. */
   end(now: number): void {
-    for (const id of this.#held) {
-      const { bucket, fingerprint } = this.#memory.map.of(id);
-      bucket.release(fingerprint, now);
-      this.#counts.add(`${PREFIX}pinned`, -1);
-    }
-    this.#held = [];
+    this.#counts.add(`${PREFIX}pinned`, -this.#memory.inFlight.end(this, now));
   }
 
   get #tagHeader(): string {
@@ -98,11 +95,13 @@ export class TracedRequest {
       if (tag !== undefined) this.#learnOne(id, tag, now);
       else if (this.#memory.isWatched(id, this.#sample)) this.#memory.note(id, now);
     }
+    this.#memory.inFlight.begin(this, now);
   }
 
   #learnOne(id: string, tag: string, now: number): void {
     const { bucket, fingerprint } = this.#memory.map.of(id);
-    const { what, pinned, evictedLive } = bucket.learn(fingerprint, tag, now);
+    const { what, pinned, crowded, evictedLive } = bucket.learn(fingerprint, tag, now);
+    if (crowded) this.#memory.inFlight.press(now);
     if (evictedLive) this.#count('evicted_live');
     if (what === 'conflict kept') {
       this.#count('conflict', '.kind.kept');
@@ -112,7 +111,7 @@ export class TracedRequest {
     else this.#count(what);
     if (!pinned) this.#count('unpinned');
     else {
-      this.#held.push(id);
+      this.pins.push({ bucket, fingerprint });
       this.#counts.add(`${PREFIX}pinned`);
     }
   }

@@ -5,17 +5,19 @@
 
 mod bucket;
 mod counters;
+mod in_flight;
 mod trace_map;
 
 use counters::{Counters, Event};
+use in_flight::InFlight;
 use log::error;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType, LogLevel};
 use serde::Deserialize;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::{Duration, UNIX_EPOCH};
-use trace_map::{Id, TraceMap};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use trace_map::TraceMap;
 
 proxy_wasm::main! {{
     proxy_wasm::set_log_level(LogLevel::Warn);
@@ -63,6 +65,7 @@ struct Shared {
     config: Config,
     map: TraceMap,
     counters: RefCell<Counters>,
+    in_flight: RefCell<InFlight>,
 }
 
 struct Root {
@@ -86,7 +89,7 @@ impl RootContext for Root {
             return false;
         };
         let counters = RefCell::new(Counters::define());
-        self.shared = Some(Rc::new(Shared { config, map, counters }));
+        self.shared = Some(Rc::new(Shared { config, map, counters, in_flight: RefCell::default() }));
         self.set_tick_period(Duration::from_secs(1));
         true
     }
@@ -94,6 +97,7 @@ impl RootContext for Root {
     fn on_tick(&mut self) {
         if let Some(shared) = &self.shared {
             shared.counters.borrow_mut().flush();
+            shared.in_flight.borrow_mut().renew_due(&shared.map, milliseconds(self.get_current_time()));
         }
     }
 
@@ -101,16 +105,15 @@ impl RootContext for Root {
         Some(ContextType::HttpContext)
     }
 
-    fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
+    fn create_http_context(&self, context_id: u32) -> Option<Box<dyn HttpContext>> {
         let shared = Rc::clone(self.shared.as_ref()?);
-        Some(Box::new(Stream { shared, held: None }))
+        Some(Box::new(Stream { shared, context_id }))
     }
 }
 
 struct Stream {
     shared: Rc<Shared>,
-    /// The reference that this request holds in the map.
-    held: Option<Id>,
+    context_id: u32,
 }
 
 impl Context for Stream {}
@@ -125,10 +128,8 @@ impl HttpContext for Stream {
     }
 
     fn on_log(&mut self) {
-        if let Some(id) = self.held.take() {
-            let now = self.milliseconds();
-            self.shared.map.release(id, now);
-        }
+        let mut in_flight = self.shared.in_flight.borrow_mut();
+        in_flight.end(self.context_id, &self.shared.map, || milliseconds(self.get_current_time()));
     }
 }
 
@@ -145,11 +146,17 @@ impl Stream {
             return;
         };
         let id = shared.map.identify(&trace);
-        let now = self.milliseconds();
+        let now = milliseconds(self.get_current_time());
         match shared.map.learn(id, &tag, now) {
             Some(learned) => {
                 shared.counters.borrow_mut().add(Event::Stored);
-                self.held = learned.pinned.then_some(id);
+                let mut in_flight = shared.in_flight.borrow_mut();
+                if learned.crowded {
+                    in_flight.press(now);
+                }
+                if learned.pinned {
+                    in_flight.begin(self.context_id, id, now);
+                }
             }
             None => shared.counters.borrow_mut().add(Event::CasExhausted),
         }
@@ -165,7 +172,7 @@ impl Stream {
             return shared.counters.borrow_mut().add(Event::LeakedNoId);
         };
         let id = shared.map.identify(&trace);
-        match shared.map.find(id, self.milliseconds()) {
+        match shared.map.find(id, milliseconds(self.get_current_time())) {
             Some(tag) => {
                 self.add_http_request_header_bytes(&config.tag_header, &tag);
                 shared.counters.borrow_mut().add(Event::Hit);
@@ -173,12 +180,11 @@ impl Stream {
             None => shared.counters.borrow_mut().add(Event::Miss),
         }
     }
+}
 
-    /// Unix milliseconds, the low 32 bits.
-    fn milliseconds(&self) -> u32 {
-        let since = self.get_current_time().duration_since(UNIX_EPOCH);
-        since.map_or(0, |since| since.as_millis() as u32)
-    }
+/// Unix milliseconds, the low 32 bits.
+fn milliseconds(time: SystemTime) -> u32 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u32)
 }
 
 /// A Kubernetes label value of 1 to 63 bytes.

@@ -81,8 +81,12 @@ impl TraceMap {
         found
     }
 
-    pub fn release(&self, id: Id, now: u32) {
-        self.update(id, |bucket| (Some(()), bucket.release(id.fingerprint, now, self.ttl)));
+    pub fn renew(&self, id: Id, now: u32, lease: u32) {
+        self.update(id, |bucket| (Some(()), bucket.renew(id.fingerprint, now, self.ttl, lease)));
+    }
+
+    pub fn release(&self, id: Id, now: u32, end: u16) {
+        self.update(id, |bucket| (Some(()), bucket.release(id.fingerprint, now, end)));
     }
 
     /// Reads, changes and writes a bucket until nobody was faster, a few times at most.
