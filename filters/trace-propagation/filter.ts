@@ -63,7 +63,7 @@ export class TracePropagationPlugin extends FilterPlugin {
     return new TraceStream(this);
   }
 
-  onTick(): void {
+  onSecond(): void {
     if (IN_FLIGHT.any()) IN_FLIGHT.renewDue(milliseconds());
   }
 

@@ -105,7 +105,7 @@ export class InFlight {
     holding.next = null;
   }
 
-  /** To be called about every second: a first lease is renewed in its second half. */
+  /** To be called every second: a first lease is renewed in its second half. */
   renewDue(now: u32): void {
     if (now - this.crowdedAt > CROWDED_FOR_MS) this.crowded = false;
     let left = MAX_RENEWALS;
