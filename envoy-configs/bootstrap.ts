@@ -1,3 +1,4 @@
+import { adminCluster, agentFields, cpuMonitor } from './agent.ts';
 import type { JsonObject, Mesh, RenderTarget } from './mesh.ts';
 import { statsConfig } from './stats.ts';
 import { fileSource, PATHS } from './xds.ts';
@@ -23,7 +24,8 @@ export function bootstrap(mesh: Mesh, node: BootstrapNode, target: RenderTarget)
   const dir = target.nodeDir(node.id);
   return {
     node: { id: node.id, cluster: node.cluster, metadata: { mesh: mesh.name, ...node.metadata } },
-    ...common(node, target.adminSocket(node.id)),
+    ...common(mesh, node, target.adminSocket(node.id)),
+    ...(mesh.agent ? agentFields(mesh.agent, target.adminSocket(node.id), target.wasmPath) : {}),
     dynamic_resources: {
       lds_config: fileSource(dir, PATHS.listeners),
       cds_config: fileSource(dir, PATHS.clusters),
@@ -31,7 +33,7 @@ export function bootstrap(mesh: Mesh, node: BootstrapNode, target: RenderTarget)
   };
 }
 
-function common(node: BootstrapNode, adminSocket: string): JsonObject {
+function common(mesh: Mesh, node: BootstrapNode, adminSocket: string): JsonObject {
   return {
     admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
     stats_config: statsConfig(),
@@ -66,6 +68,7 @@ function common(node: BootstrapNode, adminSocket: string): JsonObject {
             max_active_downstream_connections: MAX_DOWNSTREAM_CONNECTIONS,
           },
         },
+        ...(mesh.agent ? [cpuMonitor(mesh.agent)] : []),
       ],
       actions: [
         { name: 'envoy.overload_actions.shrink_heap', triggers: [trigger(0.9)] },
@@ -93,6 +96,11 @@ export function staticBootstrap(
   return {
     ...rest,
     admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
-    static_resources: { listeners, clusters },
+    static_resources: { listeners, clusters: [...agentClusters(dynamic, adminSocket), ...clusters] },
   };
+}
+
+/** The agent's own cluster leads to the admin, wherever that is. */
+function agentClusters(dynamic: JsonObject, adminSocket: string): JsonObject[] {
+  return dynamic.bootstrap_extensions === undefined ? [] : [adminCluster(adminSocket)];
 }

@@ -2,6 +2,7 @@ import { checkTls } from './checks-tls.ts';
 import type { Problem } from './problem.ts';
 import { DEFAULT_BASELINE, entrances, instanceIds, MAX_INSTANCES_PER_SERVICE } from './resolve.ts';
 import type { CausewayConfig } from './schema.ts';
+import { milliseconds } from './schema-parts.ts';
 import { METRIC_LABELS } from './stats.ts';
 
 type Path = Problem['path'];
@@ -19,6 +20,7 @@ export const MAX_INSTANCES = 2_000;
 export function checkConfig(config: CausewayConfig): Problem[] {
   const checker = new Checker(config);
   checker.network();
+  checker.agent();
   checker.lanes();
   checker.services();
   checker.problems.push(...checkTls(config));
@@ -50,6 +52,13 @@ class Checker {
     if (prefix?.split('.').some((octet) => Number(octet) > 255)) {
       this.add(['network', 'prefix'], prefix, 'two numbers from 0 to 255');
     }
+  }
+
+  agent(): void {
+    const interval = this.config.agent?.interval;
+    if (interval === undefined) return;
+    const period = milliseconds(interval);
+    if (period < 100 || period > 60_000) this.add(['agent', 'interval'], interval, '100ms to 1m');
   }
 
   lanes(): void {

@@ -254,6 +254,16 @@ export interface FilterSwitches {
   readonly 'connection-elimination': FilterSwitch;
 }
 
+/** The singleton that asks Envoy's own admin. */
+export interface AgentSettings {
+  /** Shortest time between two polls, 100–60,000. */
+  readonly intervalMs: number;
+  /** Share of the main thread, 0.1–50. */
+  readonly mainThreadPercent: number;
+  /** Whose CPU utilisation is the pressure. */
+  readonly cpu: 'host' | 'container';
+}
+
 export interface Network {
   /** First two octets of every instance's address: `127.0` for processes, a subnet's for compose. */
   readonly prefix: string;
@@ -284,6 +294,8 @@ export interface Mesh {
   readonly trace: TraceSettings;
   readonly tracing: Tracing;
   readonly filters: FilterSwitches;
+  /** Null = no agent. */
+  readonly agent: AgentSettings | null;
   readonly network: Network;
   /** Envoy worker threads per proxy. */
   readonly concurrency: number;

@@ -1,4 +1,5 @@
 import type {
+  AgentSettings,
   Fault,
   FilterSwitch,
   Gateway,
@@ -61,10 +62,20 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
       'overload-shedding': resolveSwitch(config.filters?.['overload-shedding']),
       'connection-elimination': resolveSwitch(config.filters?.['connection-elimination']),
     },
+    agent: resolveAgent(config.agent),
     network: { prefix },
     concurrency: config.concurrency ?? 1,
     report: config.report ?? true,
     drainMs: milliseconds(config.drain ?? '500ms'),
+  };
+}
+
+function resolveAgent(agent: CausewayConfig['agent']): AgentSettings | null {
+  if (agent === undefined || agent.enabled === false) return null;
+  return {
+    intervalMs: milliseconds(agent.interval ?? '1s'),
+    mainThreadPercent: agent.mainThreadPercent ?? 1,
+    cpu: agent.cpu ?? 'host',
   };
 }
 

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { definitions } from '../filters/lane-tagging/matcher.schema.ts';
+import { AgentSchema } from './schema-agent.ts';
 import { PrioritiesSchema } from './schema-overload.ts';
 import {
   Duration,
@@ -169,6 +170,7 @@ export const CausewaySchema = Type.Object(
     concurrency: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 64, description: 'Worker threads per Envoy. Default 1.' }),
     ),
+    agent: Type.Optional(AgentSchema),
     drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),
     tls: Type.Optional(MeshTlsSchema),
     gateways: Type.Array(GatewaySchema, { minItems: 1, maxItems: 16 }),

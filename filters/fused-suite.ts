@@ -12,6 +12,7 @@ import {
   WorkerSlot,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
+import { beginWanted, commitWanted } from './agent/blob';
 import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { beginConfiguration, undoConfiguration } from './exchange';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
@@ -41,10 +42,12 @@ export class Suite extends FusedPlugin {
     const sections = readConfiguration(configuration, 'causeway');
     if (sections === null) return false;
     beginConfiguration();
+    beginWanted();
     if (!this.addAll(sections)) {
       undoConfiguration();
       return false;
     }
+    commitWanted();
     this.role = text(vmConfiguration());
     const configured = counter(`causeway_vm_configured_total.role.${this.role}`);
     configured.add();

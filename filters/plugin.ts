@@ -5,6 +5,7 @@
 import { HttpPlugin, lenOf, logCritical, Slice, setTickPeriod, slice } from 'proxy-wasm-assemblyscript-sdk';
 import { Json, parseError, parseJson } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { validate } from 'proxy-wasm-assemblyscript-sdk/config/validate';
+import { beginWanted, commitWanted } from './agent/blob';
 import { beginConfiguration, undoConfiguration } from './exchange';
 import { SCHEMA } from './schema.gen';
 
@@ -70,10 +71,12 @@ export abstract class FilterPlugin extends HttpPlugin {
     const section = readConfiguration(configuration, this.filterName());
     if (section === null) return false;
     beginConfiguration();
+    beginWanted();
     if (!this.configure(section)) {
       undoConfiguration();
       return false;
     }
+    commitWanted();
     this.divider.start(this.tickMs());
     return true;
   }

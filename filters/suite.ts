@@ -2,13 +2,11 @@
  * causeway.wasm: one module for every place in the mesh. `root_id` chooses what runs; a table of contents.
  *
  *   causeway            every filter whose section its configuration has, fused in one context
- *   lane-tagging           \
- *   trace-propagation       |
- *   lane-fallback           | one filter alone
- *   overload-shedding       |
- *   connection-elimination /
+ *   <a filter's name>   that filter alone
+ *   agent               the singleton (`envoy.bootstrap.wasm`)
  */
 import { register } from 'proxy-wasm-assemblyscript-sdk';
+import { AgentPlugin } from './agent/filter';
 import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { Suite } from './fused-suite';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
@@ -22,8 +20,10 @@ register('trace-propagation', () => new TracePropagationPlugin());
 register('lane-fallback', () => new LaneFallbackPlugin());
 register('overload-shedding', () => new OverloadSheddingPlugin());
 register('connection-elimination', () => new ConnectionEliminationPlugin());
+register('agent', () => new AgentPlugin());
 
 export * from 'proxy-wasm-assemblyscript-sdk/exports/core';
+export * from 'proxy-wasm-assemblyscript-sdk/exports/http-call';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/http-request-headers';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/log';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/timer';

@@ -21,6 +21,8 @@ const FILTERS = join(ROOT, 'filters');
 const DIALECT = 'http://json-schema.org/draft-07/schema#';
 /** Name of the suite's own schema: the `root_id` whose configuration it is. */
 const SUITE = 'causeway';
+/** No filters, so no sections of the suite: what runs under a `root_id` of its own only. */
+const ALONE: readonly string[] = ['agent'];
 
 export interface Generated {
   readonly path: string;
@@ -38,18 +40,22 @@ interface Sources {
 export async function generate(): Promise<Generated[]> {
   const sources = await readSources();
   const definitions: Record<string, SchemaNode> = { ...sources.shared, ...Object.fromEntries(sources.filters) };
-  const suite = suiteSchema([...sources.filters.keys()]);
+  const suite = suiteSchema(inSuite(sources));
   checkDefaults(sources, definitions);
   const published = [...sources.filters, [SUITE, suite] as const].map(([name, schema]) => ({
     path: `envoy-configs/schemas/${name}.json`,
     text: formatted(`envoy-configs/schemas/${name}.json`, publishable(name, schema, definitions)),
   }));
   return [
-    { path: 'filters/sections.gen.ts', text: sectionsModule([...sources.filters.keys()]) },
+    { path: 'filters/sections.gen.ts', text: sectionsModule(inSuite(sources)) },
     { path: 'filters/schema.gen.ts', text: bytesModule({ ...definitions, [SUITE]: suite }) },
     ...published,
     ...readmes({ ...definitions, [SUITE]: suite }),
   ];
+}
+
+function inSuite(sources: Sources): string[] {
+  return [...sources.filters.keys()].filter((name) => !ALONE.includes(name));
 }
 
 async function readSources(): Promise<Sources> {

@@ -59,6 +59,19 @@ export function reset(): void {
   overflow = 0;
 }
 
+/** Where the block stands, for `rewind`. */
+export function mark(): usize {
+  return top;
+}
+
+/**
+ * Gives back what was allocated in the block since `mark`, for loops that read one piece after another. What went to
+ * overflow chunks stays until the callback ends.
+ */
+export function rewind(to: usize): void {
+  if (to >= base && to <= top) top = to;
+}
+
 /** Bytes in use right now, overflow included. */
 export function used(): usize {
   return top - base + overflow;

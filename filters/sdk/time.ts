@@ -15,6 +15,12 @@ export function now(): u64 {
   return time;
 }
 
+/** The time right now, asked of the host each time: to measure within a callback. */
+export function timeNow(): u64 {
+  proxy_get_current_time_nanoseconds(OUT);
+  return load<u64>(OUT);
+}
+
 /** Milliseconds between two calls of the current root context's `onTick`; 0 stops them. */
 export function setTickPeriod(milliseconds: u32): void {
   proxy_set_tick_period_milliseconds(milliseconds);

@@ -16,6 +16,7 @@ import { Random, scaled } from './reference/random.ts';
 const CASES = 10_000;
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);
 const FILTERS = [
+  'agent',
   'lane-tagging',
   'trace-propagation',
   'lane-fallback',

@@ -20,6 +20,7 @@ baseline: main
 tag: { header: x-lane }
 trace: { sources: [{ header: traceparent }, { header: x-request-id }], entries: 1024 }
 tracing: { inbound: 0, outbound: 100 }
+agent: { interval: 500ms, mainThreadPercent: 0.5, cpu: host }
 gateways:
   - name: edge
     trust: { cidrs: [127.0.9.9/32] }

@@ -1,0 +1,76 @@
+import { seconds } from './clusters.ts';
+import type { AgentSettings, JsonObject } from './mesh.ts';
+
+/**
+ * The agent: a singleton beside the workers that asks this Envoy's own admin interface. It reaches it by a cluster that no
+ * route names; the admin stays a Unix socket in a directory that nobody else can enter. All of it is read at start only.
+ */
+
+/** Cluster whose one host is this Envoy's own admin. */
+export const ADMIN_CLUSTER = 'causeway.admin';
+
+const TYPE = 'type.googleapis.com/envoy.extensions';
+
+const text = (value: string): JsonObject => ({
+  '@type': 'type.googleapis.com/google.protobuf.StringValue',
+  value,
+});
+
+/** Fields of the bootstrap: the singleton and the cluster by which it asks. */
+export function agentFields(agent: AgentSettings, adminSocket: string, wasmPath: string): JsonObject {
+  return {
+    bootstrap_extensions: [agentExtension(agent, wasmPath)],
+    static_resources: { clusters: [adminCluster(adminSocket)] },
+  };
+}
+
+function agentExtension(agent: AgentSettings, wasmPath: string): JsonObject {
+  const configuration = {
+    admin: ADMIN_CLUSTER,
+    intervalMs: agent.intervalMs,
+    mainThreadPercent: agent.mainThreadPercent,
+  };
+  return {
+    name: 'envoy.bootstrap.wasm',
+    typed_config: {
+      '@type': `${TYPE}.wasm.v3.WasmService`,
+      singleton: true,
+      config: {
+        name: 'causeway.agent',
+        root_id: 'agent',
+        vm_config: {
+          // Of the filters too: one shared data. The role makes it a VM of its own.
+          vm_id: 'causeway',
+          runtime: 'envoy.wasm.runtime.v8',
+          code: { local: { filename: wasmPath } },
+          configuration: text('agent'),
+        },
+        configuration: text(JSON.stringify(configuration)),
+      },
+    },
+  };
+}
+
+export function adminCluster(socket: string): JsonObject {
+  const endpoint = { address: { pipe: { path: socket } } };
+  return {
+    name: ADMIN_CLUSTER,
+    alt_stat_name: 'causeway_admin',
+    type: 'STATIC',
+    connect_timeout: seconds(1_000),
+    load_assignment: { cluster_name: ADMIN_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint }] }] },
+    // The agent asks for one thing after the other, twice at once at most.
+    circuit_breakers: { thresholds: [{ max_connections: 2, max_pending_requests: 4, max_requests: 4 }] },
+  };
+}
+
+/** Of the overload manager: what the agent reads as CPU pressure. No action hangs on it here. */
+export function cpuMonitor(agent: AgentSettings): JsonObject {
+  return {
+    name: 'envoy.resource_monitors.cpu_utilization',
+    typed_config: {
+      '@type': `${TYPE}.resource_monitors.cpu_utilization.v3.CpuUtilizationConfig`,
+      mode: agent.cpu === 'container' ? 'CONTAINER' : 'HOST',
+    },
+  };
+}

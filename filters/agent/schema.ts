@@ -1,0 +1,39 @@
+import Type, { type Static } from 'typebox';
+
+/** Configuration of `agent`, the singleton. */
+export const AgentSchema = Type.Object(
+  {
+    admin: Type.Optional(
+      Type.String({
+        format: 'header-value',
+        minLength: 1,
+        maxLength: 255,
+        default: 'causeway.admin',
+        description: "Cluster whose one host is this Envoy's own admin interface. No route may lead to it.",
+      }),
+    ),
+    intervalMs: Type.Optional(
+      Type.Integer({
+        minimum: 100,
+        maximum: 60_000,
+        default: 1000,
+        description: 'Shortest time between two polls of the same thing, in milliseconds.',
+      }),
+    ),
+    mainThreadPercent: Type.Optional(
+      Type.Number({
+        minimum: 0.1,
+        maximum: 50,
+        default: 1,
+        description:
+          'Most that polling may take of the main thread, in percent: what costs more is asked for less often. Half of it is for pressure, half for host lists.',
+      }),
+    ),
+  },
+  {
+    additionalProperties: false,
+    description: "Asks this Envoy's admin for what filters cannot see, and publishes it to them.",
+  },
+);
+
+export type AgentConfig = Static<typeof AgentSchema>;
