@@ -45,6 +45,14 @@ export class InFlight {
     if (this.open > 0) this.open--;
   }
 
+  /**
+   * Nothing but ghosts: nobody will tell when the application is through with them, so one request must be let in to find
+   * out.
+   */
+  onlyGhosts(): bool {
+    return this.open === 0 && this.ghosts > 0;
+  }
+
   /** Open requests and ghosts at time `now`, in milliseconds. */
   count(now: f64): i32 {
     // An end far in the future is from before the clock was set back.

@@ -3,12 +3,12 @@
  *
  *   0    u32 layout      4 u32 flags (`Flag`)
  *   8    f64 Unix time in ms
- *   16   f64 × 7         offered, dropped by callers, completed, Σ T3, Σ T2, T2 samples, refused: each per ms
- *   72   f64 in flight, ghosts included
- *   80   f64 proven throughput per ms
- *   88   f64 base time in ms (S), 0 = unknown
- *   96   f64 × 10        offered requests by class, of which only proportions count
- *   176
+ *   16   f64 × 8         offered, dropped by callers, completed, Σ T3, Σ T2, T2 samples, refused, Σ (T3 − T2)²: each per ms
+ *   80   f64 in flight, ghosts included
+ *   88   f64 proven throughput per ms
+ *   96   f64 base time in ms (S), 0 = unknown
+ *   104  f64 × 10        offered requests by class, of which only proportions count
+ *   184
  *
  * Beside it each worker keeps a live cell, written between ticks: u32 in flight, u32 admitted so far, f64 Unix time in ms.
  */
@@ -16,13 +16,13 @@ import { lenOf, ptrOf, Slice, slice } from 'proxy-wasm-assemblyscript-sdk/slice'
 import { Meter, Sum } from './meter';
 import { CLASSES } from './priority';
 
-export const RECORD_SIZE: i32 = 96 + CLASSES * 8;
+export const RECORD_SIZE: i32 = 104 + CLASSES * 8;
 export const LIVE_SIZE: i32 = 16;
 /** A worker that has not written for so long is gone; its requests have ended with it. */
 export const RECORD_LIFE_MS: f64 = 350;
 
 const LAYOUT: u32 = 0x31444853;
-const RATES: i32 = 7;
+const RATES: i32 = 8;
 
 export enum Flag {
   Hot = 1,
@@ -39,12 +39,12 @@ export function recordAge(record: Slice, now: f64, life: f64): f64 {
 
 /** Proven throughput per ms of a record whose age is known. */
 export function provenOf(record: Slice): f64 {
-  return finite(load<f64>(ptrOf(record), 80));
+  return finite(load<f64>(ptrOf(record), 88));
 }
 
 /** S in ms of a record whose age is known; 0 = unknown. */
 export function baseOf(record: Slice): f64 {
-  return finite(load<f64>(ptrOf(record), 88));
+  return finite(load<f64>(ptrOf(record), 96));
 }
 
 /** Sums over all live workers. Rates are per millisecond. */
@@ -91,8 +91,8 @@ export class Merge {
   addOwn(meter: Meter, inFlight: i32): void {
     const at = this.own;
     for (let i = 0; i < RATES; i++) store<f64>(at + i * 8, meter.rate(Sum.Offered + i), 16);
-    store<f64>(at, inFlight as f64, 72);
-    for (let i = 0; i < CLASSES; i++) store<f64>(at + i * 8, unchecked(meter.classes[i]), 96);
+    store<f64>(at, inFlight as f64, 80);
+    for (let i = 0; i < CLASSES; i++) store<f64>(at + i * 8, unchecked(meter.classes[i]), 104);
     this.sum(at);
   }
 
@@ -102,8 +102,8 @@ export class Merge {
     store<u32>(at, LAYOUT);
     store<u32>(at, flags, 4);
     store<f64>(at, now, 8);
-    store<f64>(at, proven, 80);
-    store<f64>(at, base, 88);
+    store<f64>(at, proven, 88);
+    store<f64>(at, base, 96);
     return slice(at, RECORD_SIZE);
   }
 
@@ -114,9 +114,9 @@ export class Merge {
   private sum(at: usize): void {
     for (let i = 0; i < RATES; i++) unchecked((this.rates[i] = this.rates[i] + finite(load<f64>(at + i * 8, 16))));
     for (let i = 0; i < CLASSES; i++) {
-      unchecked((this.classes[i] = this.classes[i] + finite(load<f64>(at + i * 8, 96))));
+      unchecked((this.classes[i] = this.classes[i] + finite(load<f64>(at + i * 8, 104))));
     }
-    this.inFlight += finite(load<f64>(at, 72));
+    this.inFlight += finite(load<f64>(at, 80));
     this.workers++;
   }
 }

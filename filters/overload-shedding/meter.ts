@@ -15,6 +15,8 @@ export enum Sum {
   T2,
   T2Samples,
   Refused,
+  /** Of the times without queueing. */
+  Squares,
   Count,
 }
 /** Time constant of the shares of classes. */

@@ -9,27 +9,45 @@ import { Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
 import { Estimator } from './estimator';
 import { InFlight } from './in-flight';
 import { baseOf, Flag, Merge, provenOf, recordAge } from './merge';
-import { Meter, Sum } from './meter';
+import { Meter, Sum, WINDOW_MS } from './meter';
 import { ALL, COHORTS, CONTROL, CORE, DEFAULT, patience, STRESS } from './priority';
+import { Probe } from './probe';
 import { thresholdFor } from './threshold';
 
 /** In flight that is allowed before anything is proven, and in the first second of life. */
 const CALM_FLOOR: f64 = 16;
 const NEWBORN_FLOOR: f64 = 64;
 const NEWBORN_MS: f64 = 1000;
-const HOT_FLOOR: f64 = 4;
-/** Token bucket of the calm state, relative to the proven throughput per ms. */
+const CORE_FLOOR: f64 = 5;
+const HOT_FLOOR: f64 = 3;
+const BATCH_FLOOR: f64 = 2;
+/**
+ * Token bucket of the calm state: this much of the proven throughput, and so many standard deviations of a Poisson count over
+ * the window, since a mean that is never exceeded is no mean.
+ */
 const BUCKET_RATE: f64 = 1.05;
+const BUCKET_DEVIATIONS: f64 = 2.5;
 const BUCKET_BURST_MS: f64 = 60;
-const BUCKET_LEAST: f64 = 10;
+const BUCKET_LEAST: f64 = 16;
+/** T2* is at least the time of so many completions: less queue than that leaves slots idle. */
+const TARGET_COMPLETIONS: f64 = 2;
+const MOST_TARGET: f64 = 3;
+/** Hot by T2 after so many completions at least. */
+const QUEUE_HOT_COMPLETIONS: f64 = 20;
+/** More room where service times spread: a slot that is held long says nothing of the next. */
+const SPREAD_ROOM: f64 = 0.25;
 /** Another worker's count is asked for at most this often. */
 const LIVE_MS: f64 = 1;
 /** Hot by T2, by growth, by CPU: for how long it must hold. */
 const QUEUE_HOT_MS: f64 = 200;
-const GROWTH_HOT_MS: f64 = 1000;
+const GROWTH_HOT_MS: f64 = 300;
+/** Ticks over which requests in flight must grow, and by how many standard deviations of their number. */
+const GROWTH_TICKS: i32 = 4;
+const GROWTH_LEAST: f64 = 6;
+const GROWTH_DEVIATIONS: f64 = 4;
 const CPU_HOT_MS: f64 = 2000;
 const CPU_HOT: f64 = 0.85;
-const STALL_MS: f64 = 200;
+const STALL_MS: f64 = 400;
 /** Calm again after so long without a refusal. */
 const CALM_MS: f64 = 500;
 /** T2 above the target that brings admission to nothing, were there no floor under it. */
@@ -38,8 +56,9 @@ const LEAST_SHARE: f64 = 0.3;
 const MOST_SHARE: f64 = 1.1;
 const GROWTH_PER_MS: f64 = 0.0003;
 const MOST_PROVEN: f64 = 3;
-const PROBE_STEADY_MS: f64 = 200;
-const PROBE_EXTRA_MS: f64 = 300;
+/** Of P·S, what a probe of the base time lets in: by class groups. */
+const PROBE_CORE: f64 = 0.8;
+const PROBE_DEFAULT: f64 = 0.6;
 
 /** The other workers of this process, as the host lets them be reached. */
 export abstract class Peers {
@@ -78,6 +97,7 @@ export class Shedder {
   /** Since when there has been work in flight without a completion. */
   private waitingSince: f64 = 0;
   private admitted: u32 = 0;
+  private bucketRate: f64 = 0;
   private tokens: f64 = BUCKET_LEAST;
   private refilledAt: f64 = 0;
   private askedAt: f64 = 0;
@@ -95,16 +115,16 @@ export class Shedder {
   private capacity: f64 = 0;
   private admission: f64 = 0;
   private queue: f64 = 0;
+  /** T2* in ms: the configured one, more for a slow instance. */
+  private aim: f64 = 15;
   private ownReason: f64 = -1e9;
   private refusedAt: f64 = -1e9;
   private queueSince: f64 = 0;
   private growthSince: f64 = 0;
   private cpuSince: f64 = 0;
-  private inFlightBefore: f64 = 0;
-  private probeUntil: f64 = 0;
-  private probeFrom: f64 = 0;
-  private probeT3: f64 = 0;
-  private lowSince: f64 = 0;
+  private inFlightBefore: StaticArray<f64> = new StaticArray<f64>(GROWTH_TICKS);
+  private ticks: i32 = 0;
+  private readonly measure: Probe = new Probe();
 
   constructor(
     /** T2 in ms that is aimed at. */
@@ -143,9 +163,7 @@ export class Shedder {
 
   /** True: admitted. */
   judge(class_: i32, cohort: i32, now: f64): bool {
-    const key = class_ * COHORTS + cohort;
-    const cap = this.capOf(class_, key);
-    if (class_ !== CONTROL && this.inFlight(now, cap) >= cap) {
+    if (!this.admits(class_, cohort, now)) {
       this.refusedAt = now;
       this.ownReason = now;
       this.meter.add(Sum.Refused, 1);
@@ -154,6 +172,14 @@ export class Shedder {
     this.refill(now);
     this.admit();
     return true;
+  }
+
+  /** What `judge` would say now, without any effect. */
+  admits(class_: i32, cohort: i32, now: f64): bool {
+    if (class_ === CONTROL) return true;
+    const key = class_ * COHORTS + cohort;
+    const cap = this.capOf(class_, key);
+    return this.inFlight(now, cap) < cap || (cap > 0 && key < this.threshold && this.flight.onlyGhosts());
   }
 
   /** True when a request of this key is over the threshold, so that its caller may have dropped others like it. */
@@ -172,8 +198,11 @@ export class Shedder {
     if (how === End.Completed) {
       this.flight.complete(number);
       const meter = this.meter;
+      this.measure.sample(now - t3, t3);
       meter.add(Sum.Completed, 1);
       meter.add(Sum.T3, max<f64>(0, t3));
+      const own = isNaN(t2) ? max<f64>(0, t3) : max<f64>(0, t3 - t2);
+      meter.add(Sum.Squares, own * own);
       if (!isNaN(t2)) {
         meter.add(Sum.T2, min(t2, max<f64>(0, t3)));
         meter.add(Sum.T2Samples, 1);
@@ -221,17 +250,20 @@ export class Shedder {
     this.ticked = now;
     const estimator = this.estimator;
     estimator.inherit(sums.proven, sums.leaderBase);
-    estimator.update(sums, now, elapsed);
+    estimator.update(sums, this.hot, now, elapsed);
     const leads = sums.leader < 0 || worker < sums.leader;
     if (!estimator.exact && !leads && sums.leaderBase > 0) estimator.base = sums.leaderBase;
+    const least = TARGET_COMPLETIONS / max(0.001, estimator.proven);
+    this.aim = max(this.target, min(least, MOST_TARGET * this.target));
     this.watchQueue(now);
     this.watchReasons(cpu, elapsed, now);
     if (this.hot) this.steer(elapsed, now);
     if (leads) this.probe(now);
-    this.setCaps(now, (sums.flags & Flag.Probe) !== 0 || now < this.probeUntil);
+    const measure = this.measure;
+    this.setCaps(now, (leads ? measure.running : (sums.flags & Flag.Probe) !== 0) && !estimator.exact);
     let flags: u32 = 0;
     if (this.hot && now - this.ownReason < CALM_MS) flags |= Flag.Hot;
-    if (now < this.probeUntil) flags |= Flag.Probe;
+    if (leads && measure.running) flags |= Flag.Probe;
     if (this.peers.any) this.peers.exchange(inFlight, this.admitted, now);
     return sums.record(now, flags, estimator.proven, estimator.base);
   }
@@ -291,7 +323,7 @@ export class Shedder {
     this.refilledAt = now;
     const proven = this.estimator.proven;
     const burst = max(BUCKET_LEAST, proven * BUCKET_BURST_MS);
-    if (elapsed > 0) this.tokens = min(burst, this.tokens + elapsed * proven * BUCKET_RATE);
+    if (elapsed > 0) this.tokens = min(burst, this.tokens + elapsed * this.bucketRate);
     this.tokens = max(-burst, this.tokens);
   }
 
@@ -324,20 +356,22 @@ export class Shedder {
 
   private watchReasons(cpu: f64, elapsed: f64, now: f64): void {
     const sums = this.sums;
-    const target = this.target;
+    const target = this.aim;
     const estimator = this.estimator;
     const stalled = now - this.waitingSince >= max(STALL_MS, 2 * estimator.base);
     if (!(estimator.exact && this.queue > 2 * target)) this.queueSince = now;
-    const grown = sums.inFlight - this.inFlightBefore;
-    this.inFlightBefore = sums.inFlight;
-    const offered = sums.rate(Sum.Offered) * elapsed;
-    const grows = grown * 1000 > max<f64>(5, 100 * sums.rate(Sum.Offered)) * elapsed && elapsed > 0;
-    if (!(grows && offered > 0 && this.queue > 2 * target)) this.growthSince = now;
+    // A slower dependency lets requests in flight grow once, for as long as it has become slower.
+    if (estimator.exact || sums.inFlight < this.calmCap) this.growthSince = now;
+    const at = this.ticks++ % GROWTH_TICKS;
+    const grown = sums.inFlight - unchecked(this.inFlightBefore[at]);
+    unchecked((this.inFlightBefore[at] = sums.inFlight));
+    const noise = GROWTH_DEVIATIONS * Math.sqrt(max<f64>(0, 2 * sums.inFlight - grown));
+    const grows = grown > max(GROWTH_LEAST, noise);
     if (!(cpu >= CPU_HOT)) this.cpuSince = now;
     const reason =
       stalled ||
-      since(this.queueSince, now) >= QUEUE_HOT_MS ||
-      since(this.growthSince, now) >= GROWTH_HOT_MS ||
+      since(this.queueSince, now) >= max(QUEUE_HOT_MS, QUEUE_HOT_COMPLETIONS / max(0.001, estimator.proven)) ||
+      (grows && since(this.growthSince, now) >= GROWTH_HOT_MS + min<f64>(estimator.t3, 2000)) ||
       since(this.cpuSince, now) >= CPU_HOT_MS;
     if (reason) this.ownReason = now;
     if (reason || (sums.flags & Flag.Hot) !== 0) this.enterHot(now);
@@ -345,7 +379,7 @@ export class Shedder {
 
   private steer(elapsed: f64, now: f64): void {
     const sums = this.sums;
-    const target = this.target;
+    const target = this.aim;
     const estimator = this.estimator;
     const queue = this.queue;
     const completed = estimator.completed;
@@ -371,49 +405,46 @@ export class Shedder {
     }
   }
 
-  /**
-   * Where T2 is inferred, a cap that is too small for a slower dependency looks like a slower instance. So one worker
-   * doubles the caps for a moment: when throughput follows and T3 does not, it was latency.
-   */
+  /** See probe.ts. */
   private probe(now: f64): void {
     const estimator = this.estimator;
-    if (now < this.probeUntil) {
-      const gained = estimator.completed > 1.2 * this.probeFrom && estimator.t3 < 1.2 * this.probeT3;
-      if (gained) {
-        estimator.rebase();
-        this.probeUntil = now;
-      }
+    const measure = this.measure;
+    if (!this.hot || estimator.exact) {
+      measure.rest(now);
       return;
     }
     const low =
-      this.hot &&
-      !estimator.exact &&
-      estimator.completed > 0 &&
-      this.sums.rate(Sum.Refused) > 0 &&
-      estimator.completed < 0.8 * estimator.proven;
-    if (!low) this.lowSince = now;
-    if (since(this.lowSince, now) < PROBE_STEADY_MS) return;
-    this.lowSince = now;
-    this.probeFrom = estimator.completed;
-    this.probeT3 = estimator.t3;
-    this.probeUntil = now + min<f64>(estimator.t3, 2000) + PROBE_EXTRA_MS;
+      this.sums.rate(Sum.Refused) > 0 && measure.isLow(estimator.completed, estimator.proven, estimator.spread);
+    const drained = this.sums.inFlight <= max<f64>(1, PROBE_CORE * estimator.proven * estimator.base) + 1;
+    const found = measure.tick(low, drained, estimator.base, now);
+    if (found > 0) estimator.setBase(found);
   }
 
   private setCaps(now: f64, probing: bool): void {
     const proven = this.estimator.proven;
     const base = this.estimator.base;
-    const scale: f64 = probing ? 2 : 1;
+    if (probing) {
+      this.coreCap = max<f64>(1, PROBE_CORE * proven * base);
+      this.defaultCap = max<f64>(1, PROBE_DEFAULT * proven * base);
+      this.batchCap = this.defaultCap;
+      this.idleCap = 0;
+      this.idleOwnCap = 0;
+      return;
+    }
     const newborn = now - this.born < NEWBORN_MS;
-    this.calmCap = max(newborn ? NEWBORN_FLOOR : CALM_FLOOR, scale * this.cap(DEFAULT));
-    this.coreCap = max(HOT_FLOOR, scale * this.cap(CORE));
-    this.defaultCap = max(HOT_FLOOR, scale * this.cap(DEFAULT));
-    this.batchCap = max(HOT_FLOOR, scale * this.cap(STRESS));
-    this.idleCap = scale * proven * base;
-    this.idleOwnCap = scale * proven * (base + this.target / 2);
+    this.calmCap = max(newborn ? NEWBORN_FLOOR : CALM_FLOOR, this.cap(DEFAULT));
+    this.coreCap = max(CORE_FLOOR, this.cap(CORE));
+    this.defaultCap = max(HOT_FLOOR, this.cap(DEFAULT));
+    this.batchCap = max(BATCH_FLOOR, this.cap(STRESS));
+    this.idleCap = proven * base;
+    this.idleOwnCap = proven * (base + this.aim / 2);
+    this.bucketRate = proven * BUCKET_RATE + BUCKET_DEVIATIONS * Math.sqrt(proven / WINDOW_MS);
   }
 
   private cap(class_: i32): f64 {
-    return this.estimator.proven * (this.estimator.base + patience(class_) * this.target);
+    const estimator = this.estimator;
+    const room = patience(class_) * this.aim * (1 + SPREAD_ROOM * estimator.spread);
+    return estimator.proven * (estimator.base + room);
   }
 }
 

@@ -13,11 +13,13 @@ export interface SheddingExports extends Record<string, unknown> {
   create(count: number, target: number): void;
   replace(worker: number, target: number): void;
   arrive(worker: number, cls: number, cohort: number, dropped: number, now: number): number;
+  admits(worker: number, cls: number, cohort: number, now: number): number;
   end(worker: number, number: number, how: number, t3: number, t2: number, now: number): void;
   tick(worker: number, cpu: number, now: number): void;
   isHot(worker: number): number;
   thresholdOf(worker: number): number;
   inFlightOf(worker: number, now: number): number;
+  peersOf(worker: number): number;
   queueOf(worker: number): number;
   provenOf(worker: number): number;
   baseOf(worker: number): number;
@@ -338,7 +340,7 @@ export function figures(result: Result, from: number, to: number): Figures {
   };
 }
 
-/** Seconds after `from` until goodput over half a second reaches `rate` per second and stays there for that half second. */
+/** Seconds after `from` until goodput over 200 ms reaches `rate` per second. */
 export function recovery(result: Result, from: number, rate: number): number {
   for (let at = Math.round(from * 10); at + 2 <= result.bins.length; at++) {
     const window = result.bins.slice(at, at + 2);

@@ -74,6 +74,11 @@ export function arrive(worker: i32, class_: i32, cohort: i32, dropped: f64, now:
   return shedder.judge(class_, cohort, now) ? shedder.lastNumber : 0;
 }
 
+/** Whether a hot worker would admit such a request now. */
+export function admits(worker: i32, class_: i32, cohort: i32, now: f64): bool {
+  return workers[worker].shedder.admits(class_, cohort, now);
+}
+
 /** `how` is an `End`; `t2` `NaN` where the application reports none. */
 export function end(worker: i32, number: u32, how: i32, t3: f64, t2: f64, now: f64): void {
   workers[worker].shedder.end(number, how, t3, t2, now);
@@ -99,6 +104,11 @@ export function thresholdOf(worker: i32): i32 {
 
 export function inFlightOf(worker: i32, now: f64): i32 {
   return workers[worker].shedder.flight.count(now);
+}
+
+/** In flight on the others, as the worker believes. */
+export function peersOf(worker: i32): f64 {
+  return workers[worker].cell.any ? workers[worker].cell.inFlight : 0;
 }
 
 export function queueOf(worker: i32): f64 {
