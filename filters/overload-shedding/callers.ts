@@ -2,7 +2,7 @@
  * What a caller does with the thresholds that its callees send along with refusals: it keeps them for a second, by host, and
  * drops what *every* host that it has heard of would refuse. Pure.
  */
-import { COHORTS } from './priority';
+import { ALL, COHORTS } from './priority';
 
 /** Hosts of one service that are remembered. */
 export const HOSTS: i32 = 32;
@@ -14,6 +14,8 @@ const SAMPLE: u32 = 50;
 const DROPS_PER_SENT: i32 = 9;
 const MOST_CREDIT: i32 = 900;
 const PASSES: i32 = i32.MAX_VALUE;
+/** Keys by which a threshold rises when a request over it is served: idle capacity serves some of those, not all. */
+const RAISE: i32 = COHORTS / 8;
 
 export enum Fate {
   Send,
@@ -50,9 +52,11 @@ export class Callee {
       this.note(host, PASSES, now);
       return;
     }
-    if (key >= unchecked(this.thresholds[at]) || !believed(unchecked(this.heard[at]), now)) {
+    if (!believed(unchecked(this.heard[at]), now)) {
       unchecked((this.thresholds[at] = PASSES));
       unchecked((this.heard[at] = now));
+    } else if (key >= unchecked(this.thresholds[at]) && unchecked(this.thresholds[at]) < ALL) {
+      unchecked((this.thresholds[at] += RAISE));
     }
   }
 

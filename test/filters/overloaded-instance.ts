@@ -88,6 +88,13 @@ export class Instance {
     for (const stream of this.#open.slice(0, count)) this.answer(stream, { 'x-queue-ms': String(queueMs) });
   }
 
+  /** The caller of the oldest request gives up. */
+  resetOldest(): void {
+    const stream = this.#open.shift();
+    stream?.reset();
+    stream?.end();
+  }
+
   answerAll(): void {
     this.answerOldest(this.#open.length, 0);
   }
@@ -104,7 +111,11 @@ export class Instance {
   }
 
   gauges(): Record<string, number> {
-    for (let i = 0; i < 10; i++) this.vm.root.tick();
+    return this.gaugesOf(this.vm);
+  }
+
+  gaugesOf(vm: Vm): Record<string, number> {
+    for (let i = 0; i < 10; i++) vm.root.tick();
     return { level_percent: 0, in_flight: 0, queue_microseconds: 0, ...this.#named(/^(?!.*_total)/) };
   }
 

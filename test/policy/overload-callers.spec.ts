@@ -62,14 +62,17 @@ describe('a caller', () => {
     expect<bool>(fates(callee, 9, 0, 100, NOW)[Fate.Drop] > 90).toBe(true);
   });
 
-  it('believes an answer to what would have been refused more than the threshold', () => {
+  it('drops less with each answer to what would have been refused', () => {
     const callee = new Callee();
     callee.refused(7, HALF, NOW);
     warm(callee, NOW);
     callee.answered(7, HALF - 1, NOW);
     expect<bool>(fates(callee, 5, 64, 50, NOW)[Fate.Drop] > 40).toBe(true);
     callee.answered(7, HALF, NOW);
-    expect<i32>(fates(callee, 5, 64, 50, NOW)[Fate.Send]).toBe(50);
+    expect<i32>(fates(callee, 5, 79, 50, NOW)[Fate.Send]).toBe(50);
+    expect<bool>(fates(callee, 5, 80, 50, NOW)[Fate.Drop] > 40).toBe(true);
+    for (let i = 0; i < 100; i++) callee.answered(7, 9 * COHORTS + 127, NOW);
+    expect<i32>(fates(callee, 9, 127, 50, NOW)[Fate.Send]).toBe(50);
   });
 
   it('remembers a bounded number of hosts, the most generous of them', () => {
