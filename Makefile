@@ -38,7 +38,15 @@ lint: node_modules/.package-lock.json ## formatter, linter, type checker, genera
 test: setup build ## policy specs, emulator, fuzz, and everything on real Envoy
 	@mkdir -p build/reports && rm -f build/reports/*
 	@npm run --silent specs 2>&1 | tee build/reports/specs.txt
-	@npx vitest run
+	@npx vitest run --project module --project envoy
+
+.PHONY: test-istio
+test-istio: setup build ## rendered resources judged by istioctl, the lane story on Istio's control plane (needs Go)
+	@npx vitest run --project istio
+
+.PHONY: image
+image: build ## build/image: the module as an OCI image layout, with SHA256SUMS
+	@$(TSX) tools/image.ts
 
 .PHONY: demo
 demo: setup build ## the lane story on real Envoys as local processes

@@ -51,6 +51,11 @@ export function stripAnswersFilter(expose: boolean): HttpFilter {
   };
 }
 
+/** Type URL of the wasm filter. */
+export function wasmType(): string {
+  return `${TYPE}.filters.http.wasm.v3.Wasm`;
+}
+
 /** Name of a role's plugin: of its place in the chain, its ECDS resource and its file. */
 export function pluginName(role: Role): string {
   return `causeway.${role}`;

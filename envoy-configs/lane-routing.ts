@@ -32,15 +32,16 @@ export type HttpFilter = JsonObject & { readonly name: string };
 /** Response headers that end at the gateway. */
 export const REPORT_HEADERS: readonly string[] = [UNREACHED, WANTED_LANE, SERVED_LANE];
 
-const TIMEOUT_MS = 15_000;
+/** The whole request with all its tries, unless a route says otherwise. */
+export const TIMEOUT_MS = 15_000;
 const ROUTER_RETRY = 'envoy.retry_host_predicates.previous_hosts';
 const TYPE = 'type.googleapis.com/envoy.extensions';
 
 /** The application cannot have seen the request: any method may be tried again. */
-const NEVER_SEEN = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-headers'];
+export const NEVER_SEEN = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-headers'];
 /** It may have: only what may safely run twice. */
-const MAYBE_SEEN = ['5xx', 'gateway-error', 'reset'];
-const MAYBE_SEEN_GRPC = ['unavailable'];
+export const MAYBE_SEEN = ['5xx', 'gateway-error', 'reset'];
+export const MAYBE_SEEN_GRPC = ['unavailable'];
 
 /** Requests of which a part may run twice, beside GET, HEAD and OPTIONS. */
 export interface IdempotentInterface {
@@ -96,7 +97,7 @@ export function fallbackBridge(thresholds = false): HttpFilter {
 }
 
 /** Behind it, at a gateway, nothing of the mesh stays in the answer; overload-shedding reads it when the request ends. */
-const SHED_TO_METADATA: JsonObject = {
+export const SHED_TO_METADATA: JsonObject = {
   header: SHED,
   on_header_present: { metadata_namespace: 'causeway', key: 'shed', type: 'STRING' },
 };
@@ -208,13 +209,19 @@ function sharedFields(options: RouteOptions, strict: boolean): JsonObject {
   };
 }
 
+/** The wanted lane on the answer: what the request's tag says. */
+export const WANTED_BY_TAG = { name: WANTED_LANE, value: (tagHeader: string) => `%REQ(${tagHeader})%` } as const;
+
 /** Wanted and served lane on the answer, written by the router itself: a filter would need one callback more for it. */
 export function reportHeaders(tagHeader: string): readonly JsonObject[] {
   const set = (key: string, value: string) => ({
     header: { key, value },
     append_action: 'OVERWRITE_IF_EXISTS_OR_ADD',
   });
-  return [set(WANTED_LANE, `%REQ(${tagHeader})%`), set(SERVED_LANE, '%UPSTREAM_METADATA(causeway:lane)%')];
+  return [
+    set(WANTED_BY_TAG.name, WANTED_BY_TAG.value(tagHeader)),
+    set(SERVED_LANE, '%UPSTREAM_METADATA(causeway:lane)%'),
+  ];
 }
 
 /** Fields of a JSON access log: what was asked for and who answered, at which try. */
@@ -249,12 +256,17 @@ export function redirectRoutes(service: string, units: readonly string[], timeou
   }));
 }
 
+/** What no application may say for the mesh, and what only its sidecar is to hear. */
+export const APPLICATION_HEADERS = {
+  request_headers_to_remove: [REDIRECTED],
+  response_headers_to_remove: [...REPORT_HEADERS, SHED],
+} as const satisfies JsonObject;
+
 /** The inbound route to the application: internal headers end here, in both directions. No retry: see {@link UNREACHED}. */
 export function applicationRoute(cluster: string, timeoutMs = TIMEOUT_MS): Route {
   return {
     match: { prefix: '/' },
     route: { cluster, timeout: seconds(timeoutMs) },
-    request_headers_to_remove: [REDIRECTED],
-    response_headers_to_remove: [...REPORT_HEADERS, SHED],
+    ...APPLICATION_HEADERS,
   };
 }

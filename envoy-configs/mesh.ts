@@ -57,6 +57,8 @@ export interface Instance {
   /** 1-based within (service, lane). */
   readonly ordinal: number;
   readonly version: string;
+  /** Kubernetes labels that tell this lane's Pods from the service's others; absent = the label of the lane. */
+  readonly labels?: Readonly<Record<string, string>>;
   /** IPv4; the app, its sidecar's inbound and outbound listeners all live here. */
   readonly address: string;
   readonly ports: InstancePorts;
@@ -112,6 +114,8 @@ export interface Service {
   /** Image of the compose driver; empty = the services' image that the compose file builds. */
   readonly image: string;
   readonly instances: readonly Instance[];
+  /** Further `Host` values by which callers may name it. */
+  readonly aliases?: readonly string[];
 }
 
 /** How callers reach a service that can be called by TLS. */
@@ -365,7 +369,7 @@ export function laneChain(mesh: Mesh, tag: string): readonly string[] {
 
 /** The `Host` values by which callers may name a service. */
 export function authorities(service: Service): readonly string[] {
-  return [service.name, `${service.name}:${service.port}`];
+  return [service.name, `${service.name}:${service.port}`, ...(service.aliases ?? [])];
 }
 
 /** Services that instances of a service may call. */

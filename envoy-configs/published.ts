@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
+import { yamlOf } from './istio/kube.ts';
+import { DEFAULT_MODULE, resolveIstio } from './istio/options.ts';
+import { renderIstio } from './istio/render.ts';
 import type { RenderTarget } from './mesh.ts';
 import { renderMesh } from './render.ts';
 import { resolveMesh } from './resolve.ts';
@@ -28,7 +31,10 @@ const TARGET: RenderTarget = {
 /** Every such file with the text it should have. `root` is the repository's. */
 export function published(root: string): { path: string; text: string }[] {
   const config = parse(readFileSync(`${root}/${BOOKINFO}/causeway.yaml`, 'utf8')) as CausewayConfig;
-  const nodes = renderMesh(resolveMesh(config), TARGET).filter(({ id }) => SHOWN.includes(id));
+  const mesh = resolveMesh(config);
+  const nodes = renderMesh(mesh, TARGET).filter(({ id }) => SHOWN.includes(id));
+  // By path, so that the text does not change with the module's digest.
+  const istio = resolveIstio(config.istio, { url: DEFAULT_MODULE, sha256: '' }, 'envoyfilter');
   return [
     { path: SCHEMA_PATH, text: `${JSON.stringify(CausewaySchema, null, 2)}\n` },
     ...nodes.flatMap((node) =>
@@ -37,5 +43,9 @@ export function published(root: string): { path: string; text: string }[] {
         text: stringify(JSON.parse(text), { aliasDuplicateObjects: false }),
       })),
     ),
+    ...renderIstio(mesh, istio).map(({ name, resources }) => ({
+      path: `${BOOKINFO}/istio/${name}.yaml`,
+      text: yamlOf(resources),
+    })),
   ];
 }

@@ -196,6 +196,7 @@ function resolveServices(
         lane,
         ordinal,
         version: spec.version ?? 'v1',
+        ...(spec.labels === undefined ? {} : { labels: spec.labels }),
         address,
         ports: { app: ports.app, inbound: port, outbound: ports.outbound },
         weight: spec.weight ?? 1,

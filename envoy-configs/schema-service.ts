@@ -1,5 +1,6 @@
 import Type from 'typebox';
 import { MAX_INTERFACES } from '../filters/interface/interface.schema.ts';
+import { LabelsSchema } from './istio/schema.ts';
 import { OverloadSchema } from './schema-overload.ts';
 import { Duration, LANE_PATTERN, named, Port } from './schema-parts.ts';
 import { CallersSchema, JwtSchema, ServiceTlsSchema } from './schema-tls.ts';
@@ -63,6 +64,11 @@ export const InstancesSchema = Type.Object(
     weight: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, description: 'Default 1.' })),
     tls: Type.Optional(
       Type.Boolean({ description: 'These instances are ready for TLS. Default true where the mesh has `tls`.' }),
+    ),
+    labels: Type.Optional(
+      LabelsSchema(
+        "Istio: labels that this lane's Pods have and the service's others have not. Default: the lane label.",
+      ),
     ),
     env: Type.Optional(
       named('^[A-Za-z_][A-Za-z0-9_]{0,63}$', Type.String({ maxLength: 4096 }), {

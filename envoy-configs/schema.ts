@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { definitions } from '../filters/lane-tagging/matcher.schema.ts';
+import { IstioSchema } from './istio/schema.ts';
 import { AgentSchema } from './schema-agent.ts';
 import { PrioritiesSchema } from './schema-overload.ts';
 import {
@@ -173,6 +174,7 @@ export const CausewaySchema = Type.Object(
     agent: Type.Optional(AgentSchema),
     drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),
     tls: Type.Optional(MeshTlsSchema),
+    istio: Type.Optional(IstioSchema),
     gateways: Type.Array(GatewaySchema, { minItems: 1, maxItems: 16 }),
     services: named(NAME_PATTERN, ServiceSchema, {
       minProperties: 1,

@@ -10,6 +10,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { IstioSchema } from '../envoy-configs/istio/schema.ts';
 import { checker } from './schema-ajv.ts';
 import { configTable, withTables } from './schema-docs.ts';
 import { FORMATS } from './schema-formats.ts';
@@ -164,13 +165,12 @@ export const SCHEMA: Slice = unpack(slice(PACKED, ${bytes.length}), ${text.lengt
 }
 
 function readmes(definitions: Readonly<Record<string, SchemaNode>>): Generated[] {
-  return readdirSync(FILTERS)
-    .map((name) => `filters/${name}/README.md`)
+  return [...readdirSync(FILTERS).map((name) => `filters/${name}/README.md`), 'envoy-configs/istio/README.md']
     .filter((path) => existsSync(join(ROOT, path)))
     .map((path) => ({
       path,
       text: withTables(readFileSync(join(ROOT, path), 'utf8'), (name) => {
-        const schema = definitions[name];
+        const schema = name === 'istio' ? (IstioSchema as SchemaNode) : definitions[name];
         return schema === undefined ? undefined : configTable(schema);
       }),
     }));

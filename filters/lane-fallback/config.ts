@@ -14,7 +14,7 @@ import {
   text,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { equalsText, Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
-import { Chain } from './chain';
+import { BY_ROUTE, Chain } from './chain';
 import { decimal, LaneSet } from './config-lanes';
 import { NameTable, UNKNOWN } from './name-table';
 import { BASELINE, LanePolicy, ServicePolicy, Share, SteeringRule, Target } from './policy';
@@ -40,6 +40,8 @@ export class FallbackConfig {
   inbound: bool = false;
   tagHeader: Slice = NONE;
   edges: Edges = Edges.Tagged;
+  /** Path of the property that names the answering host's lane; `NONE` where the endpoint's label does. */
+  served: Slice = NONE;
   policy: LanePolicy;
   /** From an authority to the number of its service. */
   authorities: NameTable;
@@ -70,7 +72,8 @@ export class FallbackConfig {
 }
 
 export function compileConfig(section: Json): FallbackConfig {
-  const stages = section.numberOf('stages', 1) as i32;
+  const byRoute = equalsText(section.textOf('handOver'), 'route');
+  const stages = byRoute ? BY_ROUTE : (section.numberOf('stages', 1) as i32);
   const services = section.itemsOf('services');
   const rules = section.itemsOf('steering');
   const lanes = new LaneSet(section, stages);
@@ -79,7 +82,7 @@ export function compileConfig(section: Json): FallbackConfig {
 
   const compiledRules = new StaticArray<SteeringRule>(rules.length);
   for (let i = 0; i < rules.length; i++) compiledRules[i] = compileRule(rules[i], lanes, serviceNames, services.length);
-  const compiledServices = compileServices(services, lanes, callerNumber(section));
+  const compiledServices = compileServices(services, lanes, byRoute ? -1 : callerNumber(section));
   const policy = new LanePolicy(
     lanes.table,
     lanes.chains(),
@@ -94,6 +97,8 @@ export function compileConfig(section: Json): FallbackConfig {
   config.inbound = equalsText(direction, 'inbound');
   config.tagHeader = lowerCase(section.textOf('tagHeader'));
   config.edges = edgesOf(section);
+  const served = section.textOf('servedProperty');
+  if (present(served)) config.served = propertyPath(text(served));
   config.laneLabels = lanes.labels();
   for (let i = 0; i < services.length; i++) config.serviceLabels.push(label(services[i].textOf('name')));
   for (let i = 0; i < rules.length; i++) {

@@ -143,8 +143,9 @@ class FallbackStream extends HttpStream {
   onLog(): void {
     if (!this.counted) return;
     this.counted = false;
-    const first = getProperty(FIRST_LANE);
-    const served = present(first) ? first : getProperty(ANY_LANE);
+    const own = this.config.served;
+    const first = getProperty(present(own) ? own : FIRST_LANE);
+    const served = present(first) || present(own) ? first : getProperty(ANY_LANE);
     if (!present(served)) {
       this.counters.countEdge(this.service, this.wanted, NOBODY);
       return;

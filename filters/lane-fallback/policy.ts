@@ -5,7 +5,7 @@
  */
 import { isLabelValue } from 'proxy-wasm-assemblyscript-sdk/config/formats';
 import { hash64, mix64, NONE, present, Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
-import { Chain, encodeChain } from './chain';
+import { BY_ROUTE, Chain, encodeChain } from './chain';
 import { NameTable, UNKNOWN } from './name-table';
 
 /** Number of the baseline among lanes. */
@@ -147,7 +147,8 @@ export class LanePolicy {
       this.wanted = BASELINE;
     }
     const chain = this.chainFor(tag, service, request);
-    this.strict = chain.closed;
+    // By route the chain's name says all.
+    this.strict = chain.closed && this.stages !== BY_ROUTE;
     const shard = service === UNKNOWN ? NONE : unchecked(this.services[service]).shard;
     const sharded = present(shard);
     this.lane = sharded ? NONE : chain.lane;

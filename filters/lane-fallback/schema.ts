@@ -164,6 +164,22 @@ export const LaneFallbackSchema = Type.Object(
       }),
     ),
     services: Type.Optional(Type.Array(ServiceSchema, { maxItems: 256, description: 'Callees.' })),
+    handOver: Type.Optional(
+      Type.Enum(['metadata', 'route'], {
+        default: 'metadata',
+        description:
+          'How the chain reaches the router. `metadata`: lanes are subsets of a cluster, a stock filter hands the list on. `route`: the header names the chain, as in `dev1>base`, and routes match it exactly; for Istio, where each lane is a cluster of its own. No shards then.',
+      }),
+    ),
+    servedProperty: Type.Optional(
+      Type.String({
+        format: 'header-value',
+        minLength: 1,
+        maxLength: 256,
+        description:
+          'Property that names the lane of the host that answered, where its endpoint has no label, such as `metadata.filter_metadata.causeway.lane`.',
+      }),
+    ),
     stages: Type.Optional(
       Type.Integer({
         minimum: 1,

@@ -4,6 +4,7 @@ import { apply } from '../commands/apply.ts';
 import { down } from '../commands/down.ts';
 import { drive } from '../commands/drive.ts';
 import { render } from '../commands/render.ts';
+import { renderIstioCommand } from '../commands/render-istio.ts';
 import { status } from '../commands/status.ts';
 import { up } from '../commands/up.ts';
 import { validate } from '../commands/validate.ts';
@@ -90,12 +91,24 @@ export function createProgram(): Command {
     .option('--dry-run', 'show the difference only')
     .option('--full', 'show the difference of the rendered files, too')
     .action((_options, command: Command) => run(command, apply));
-  program
+  const renderCommand = program
     .command('render')
     .description('write the Envoy configurations (and the compose file) into a folder')
     .option(...driver)
     .option('-o, --out <folder>', 'where to', 'rendered')
     .action((_options, command: Command) => run(command, render));
+  renderCommand
+    .command('istio')
+    .description("write Istio's resources into a folder")
+    .option('-o, --out <folder>', 'where to', 'rendered')
+    .option('--module <url>', 'oci://registry/repository:tag or file:///path, instead of the file’s')
+    .option(
+      '--api <kind>',
+      'what carries the filters: envoyfilter, trafficextension (Istio 1.30 and later) or wasmplugin (before)',
+      oneOf('envoyfilter', 'trafficextension', 'wasmplugin'),
+      'envoyfilter',
+    )
+    .action((_options, command: Command) => run(command, renderIstioCommand));
   program
     .command('validate')
     .description('check the file, and by Envoy what is rendered from it')

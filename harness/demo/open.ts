@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { Deployment, type DeploymentOptions } from '../apply/deployment.ts';
 import { dropRecord } from '../apply/record.ts';
 import { parseConfig } from '../config/load.ts';
@@ -7,8 +9,10 @@ import type { Progress } from '../drivers/driver.ts';
 import { supervise } from '../drivers/supervisor.ts';
 import { Stage, type StageOptions } from './stage.ts';
 
-export interface OpenOptions extends Omit<StageOptions, 'deployment' | 'url'> {
+export interface OpenOptions extends Omit<StageOptions, 'driver' | 'url' | 'command'> {
   deployment: DeploymentOptions;
+  /** Words that start the command line program, such as `node build/causeway.mjs`. */
+  cli: readonly string[];
   /** The configuration to begin with; written to `file`, which commands then edit. */
   text: string;
   /** As clients reach the gateway. Default: its own address. */
@@ -20,6 +24,20 @@ export interface OpenStage {
   stage: Stage;
   /** Ends the mesh and everything that belongs to it; safe to call twice. */
   close(): Promise<void>;
+}
+
+const COMMAND_TIMEOUT_MS = 60_000;
+
+async function runCommand({ cli, file, deployment }: OpenOptions, words: readonly string[]): Promise<string> {
+  const [program = '', ...first] = cli;
+  const all = [...first, '--file', file, '--state', dirname(deployment.state.root), ...words];
+  try {
+    const { stdout } = await promisify(execFile)(program, all, { timeout: COMMAND_TIMEOUT_MS });
+    return stdout;
+  } catch (error) {
+    const { stderr, message } = error as { stderr?: string; message: string };
+    throw new Error(`causeway ${words.join(' ')}: ${stderr?.trim() || message}`);
+  }
 }
 
 /**
@@ -45,7 +63,12 @@ export async function openStage(options: OpenOptions): Promise<OpenStage> {
     const running = await Deployment.start(deployment, loaded, progress);
     const gateway = running.mesh.gateways[0];
     const url = options.url ?? `http://${gateway?.address}:${gateway?.port}`;
-    stage = new Stage(running, { ...options, url });
+    const command = async (words: readonly string[]) => {
+      const said = await runCommand(options, words);
+      // The command has changed the deployment behind our back.
+      return { said, running: Deployment.open(deployment) ?? running };
+    };
+    stage = new Stage(running, { ...options, driver, url, command });
     return { stage, close };
   } catch (error) {
     await close();

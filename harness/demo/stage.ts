@@ -1,15 +1,11 @@
-import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { Agent, request as httpRequest } from 'node:http';
-import { dirname } from 'node:path';
-import { promisify } from 'node:util';
 import { parse, stringify } from 'yaml';
 import { findInstance, type Instance, type Mesh } from '../../envoy-configs/mesh.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
-import { type ApplyResult, Deployment, type DeploymentOptions } from '../apply/deployment.ts';
 import { type Hop, isHop } from '../bookinfo/hop.ts';
-import { parseConfig } from '../config/load.ts';
-import type { Driver } from '../drivers/driver.ts';
+import { type LoadedConfig, parseConfig } from '../config/load.ts';
+import type { Driver, NodePlan } from '../drivers/driver.ts';
 import { EnvoyAdmin } from '../envoy/admin.ts';
 import { found, notYet, waitUntil } from '../process/wait.ts';
 import type { Claimant } from './claims.ts';
@@ -36,14 +32,23 @@ export interface Seen {
   edges: Edge[];
 }
 
+/** A mesh that runs, whoever runs it. */
+export interface RunningMesh {
+  readonly mesh: Mesh;
+  /** Text of the configuration that runs. */
+  readonly text: string;
+  readonly plans: readonly NodePlan[];
+  apply(loaded: LoadedConfig): Promise<unknown>;
+}
+
 export interface StageOptions {
-  deployment: DeploymentOptions;
+  driver: Driver;
   /** As clients reach the gateway: `http://address:port`. */
   url: string;
   /** The configuration file that commands edit. */
   file: string;
-  /** Words that start the command line program, such as `node build/causeway.mjs`. */
-  cli: readonly string[];
+  /** Runs a command of the command line program on this mesh, as a person would; fails with what it said. */
+  command(words: readonly string[]): Promise<{ said: string; running: RunningMesh }>;
   scale?: number;
   /** Milliseconds that proxies get to hand over and log their claims. Default 5,000. */
   claimDeadlineMs?: number;
@@ -51,7 +56,6 @@ export interface StageOptions {
 
 /** Milliseconds after which a request of a scene counts as unanswered. */
 const ASK_TIMEOUT_MS = 20_000;
-const COMMAND_TIMEOUT_MS = 60_000;
 
 /** What scenes play on: a running mesh, its gateway, its driver and the way to another configuration. */
 export class Stage {
@@ -63,20 +67,20 @@ export class Stage {
   /** Every call made so far has been counted and logged by the proxies. */
   quiet = false;
   readonly claimDeadlineMs: number;
-  private current: Deployment;
+  private current: RunningMesh;
   private readonly options: StageOptions;
   private readonly agents = new Map<string, Agent>();
 
-  constructor(deployment: Deployment, options: StageOptions) {
+  constructor(deployment: RunningMesh, options: StageOptions) {
     this.current = deployment;
     this.options = options;
-    this.driver = options.deployment.driver;
+    this.driver = options.driver;
     this.url = options.url;
     this.scale = options.scale ?? 1;
     this.claimDeadlineMs = options.claimDeadlineMs ?? 5_000;
   }
 
-  get deployment(): Deployment {
+  get deployment(): RunningMesh {
     return this.current;
   }
 
@@ -146,35 +150,23 @@ export class Stage {
     };
   }
 
-  /** Runs a command of the command line program on this mesh, as a person would; fails with what it said. */
   async command(...words: readonly string[]): Promise<string> {
-    const { cli, file, deployment } = this.options;
-    const [program = '', ...first] = cli;
-    const all = [...first, '--file', file, '--state', dirname(deployment.state.root), ...words];
-    try {
-      const { stdout } = await promisify(execFile)(program, all, { timeout: COMMAND_TIMEOUT_MS });
-      return stdout;
-    } catch (error) {
-      const { stderr, message } = error as { stderr?: string; message: string };
-      throw new Error(`causeway ${words.join(' ')}: ${stderr?.trim() || message}`);
-    } finally {
-      // The command has changed the deployment behind our back.
-      this.current = Deployment.open(deployment) ?? this.current;
-    }
+    const { said, running } = await this.options.command(words);
+    this.current = running;
+    return said;
   }
 
   /** Changes the running configuration and waits until every Envoy has it. */
-  apply(edit: (config: CausewayConfig) => void): Promise<ApplyResult> {
+  apply(edit: (config: CausewayConfig) => void): Promise<void> {
     const config = parse(this.current.text) as CausewayConfig;
     edit(config);
     return this.applyText(stringify(config));
   }
 
-  async applyText(text: string): Promise<ApplyResult> {
+  async applyText(text: string): Promise<void> {
     const { file } = this.options;
-    const result = await this.current.apply({ file, text, config: parseConfig(text, file) });
+    await this.current.apply({ file, text, config: parseConfig(text, file) });
     await writeFile(file, text);
-    return result;
   }
 
   /** Waits until every proxy that knows an instance sees it healthy. */

@@ -401,3 +401,44 @@ describe('a collection inside every allocation', () => {
     }
   }, 120_000);
 });
+
+describe('handed over by route', () => {
+  const side = () => new Side({ handOver: 'route', servedProperty: 'metadata.filter_metadata.causeway.lane' });
+  const sent = (headers: Record<string, string>, more: Record<string, unknown> = {}) => {
+    const map = new Side({ handOver: 'route', ...more }).exchange(headers).requestHeaderMap;
+    return [map.get(LANE), map.get(LIST), map.get(STRICT)];
+  };
+
+  it('names the whole chain, and leaves the rest to the route', () => {
+    expect(sent({ [TAG]: 'dev1' })).toEqual(['dev1>base', undefined, undefined]);
+    expect(sent({ [TAG]: 'transfer' })).toEqual(['transfer>GROUP_2>base', undefined, undefined]);
+    expect(sent({ [TAG]: 'gold' })).toEqual(['gold', undefined, undefined]);
+    expect(sent({ [TAG]: 'island' })).toEqual(['island>reef', undefined, undefined]);
+    // No route matches a lane that nobody has configured, so the default serves it.
+    expect(sent({ [TAG]: 'nobody' })).toEqual(['nobody', undefined, undefined]);
+    expect(sent({ [TAG]: 'not a tag' })).toEqual([undefined, undefined, undefined]);
+    expect(sent({})).toEqual([undefined, undefined, undefined]);
+  });
+
+  it('names a pinned instance before the lanes, and knows no shards', () => {
+    const pin = { steering: [{ name: 'pin', to: [{ instance: 'reviews-base-2' }] }] };
+    expect(sent({}, pin)).toEqual(['=reviews-base-2>base', undefined, undefined]);
+    expect(sent({ ':authority': 'ratings:9080', [TAG]: 'dev1' }, { shard: 3 })).toEqual([
+      'dev1>dev2>base',
+      undefined,
+      undefined,
+    ]);
+  });
+
+  it('learns who served from the property that is configured', () => {
+    const istio = side();
+    const properties: Properties = { metadata: { filter_metadata: { causeway: { lane: 'base' } } } };
+    const requestHeaders: HeaderList = Object.entries({ ':authority': 'reviews', [TAG]: 'dev1' });
+    istio.vm.exchange({ requestHeaders, properties });
+    istio.exchange({ [TAG]: 'dev1' });
+    expect(istio.counted()).toEqual({
+      'requests_total.service.reviews.wanted.dev1.served.base': 1,
+      'requests_total.service.reviews.wanted.dev1.served.none': 1,
+    });
+  });
+});

@@ -8,6 +8,7 @@ import {
 import { fallbackBridge, serviceRoutes } from '../../../envoy-configs/lane-routing.ts';
 import type { Json } from '../../../envoy-configs/mesh.ts';
 import { encodeList } from './fallback-list.ts';
+import { istioClusters, istioMechanisms, istioRoutes } from './mechanisms-istio.ts';
 import { listener } from './rig.ts';
 
 /** The ways to fall back after a failed try that were compared. Each is one route prefix of one Envoy. */
@@ -47,6 +48,7 @@ export function mechanisms(service: LaneService): readonly Mechanism[] {
         'x-causeway-strict': '1',
       },
     },
+    ...istioMechanisms,
   ];
 }
 
@@ -78,6 +80,7 @@ export function bootstrap(
       load_assignment: assigned,
       load_balancing_policy: overridePolicy(),
     },
+    ...istioClusters(service),
   ];
   const routes = [
     ...plainRoutes('/one', 'one'),
@@ -86,6 +89,7 @@ export function bootstrap(
       prefix: '/composite',
       report: { tagHeader: 'x-asm-traffic-lane', baseline: 'base' },
     }),
+    ...istioRoutes(),
   ];
   return { listeners: [listener({ name: 'rig', address, port, filters: [fallbackBridge()], routes })], clusters };
 }

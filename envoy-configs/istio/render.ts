@@ -1,0 +1,154 @@
+import type { JsonObject, Mesh, Service } from '../mesh.ts';
+import { gatewaySections, inboundSections, outboundSections } from '../sections.ts';
+import { statsConfig } from '../stats.ts';
+import { laneSubset, lanesOf } from './chains.ts';
+import { gatewayLaneFilter, serviceFilter } from './clusters.ts';
+import { destinationRule } from './destinations.ts';
+import { envoyFilter } from './envoy-filter.ts';
+import { faultFilters, gatewayFilter, SERVED_PROPERTY, servedFilter, sidecarFilter } from './filters.ts';
+import { type Resource, resource } from './kube.ts';
+import { hostOf, type IstioOptions, laneLabels, withClusterNames } from './options.ts';
+import { pluginResource } from './plugins.ts';
+import { gatewayResources, virtualService } from './routes.ts';
+
+/** Something of the mesh that Istio's resources cannot say. */
+export class NotOnIstio extends Error {
+  override name = 'NotOnIstio';
+}
+
+/** One file of the rendering: a name without extension and its resources. */
+export interface IstioFile {
+  readonly name: string;
+  readonly resources: readonly Resource[];
+}
+
+/**
+ * Everything that Istio has to be told for a mesh's lanes. Services, Deployments and Istio itself are there already; Pods
+ * have the labels that `istio.appLabel` and `istio.laneLabel` name. Throws {@link NotOnIstio}.
+ */
+export function renderIstio(plain: Mesh, istio: IstioOptions): readonly IstioFile[] {
+  refuse(plain);
+  const mesh = withClusterNames(plain, istio);
+  return [
+    { name: '00-bootstrap', resources: [bootstrapPatch(mesh, istio)] },
+    ...mesh.services.map((service) => ({ name: `10-${service.name}`, resources: ofService(mesh, service, istio) })),
+    { name: '20-sidecars', resources: [...sidecars(mesh, istio), ...servedLanes(mesh, istio)] },
+    ...mesh.gateways.map((gateway) => ({ name: `30-${gateway.id}`, resources: ofGateway(mesh, gateway.id, istio) })),
+  ];
+}
+
+function refuse(mesh: Mesh): void {
+  const [redirect] = mesh.redirects;
+  if (redirect) {
+    throw new NotOnIstio(
+      `redirects: found "${redirect.name}", expected none: a provider-side redirect needs a static cluster in the sidecar, which Istio does not render; use steering`,
+    );
+  }
+  const sharded = mesh.services.find(({ shards }) => shards > 0);
+  if (sharded) {
+    throw new NotOnIstio(
+      `services.${sharded.name}.shards: found ${sharded.shards}, expected none: under Istio endpoints have no labels to choose a shard by`,
+    );
+  }
+}
+
+function ofService(mesh: Mesh, service: Service, istio: IstioOptions): Resource[] {
+  const faults = mesh.faults.filter(({ services }) => services.length === 0 || services.includes(service.name));
+  return [
+    destinationRule(mesh, service, istio),
+    virtualService(mesh, service, istio),
+    serviceFilter(mesh, service, istio),
+    ...(service.calls === null ? [] : [sidecarScope(mesh, service, service.calls, istio)]),
+    ...(faults.length === 0 ? [] : [faultFilters(mesh, faults, service.name, istio)]),
+  ];
+}
+
+/** A sidecar hears only of what its service calls. */
+function sidecarScope(mesh: Mesh, service: Service, calls: readonly string[], istio: IstioOptions): Resource {
+  const callees = mesh.services.filter(({ name }) => calls.includes(name));
+  return resource('Sidecar', istio.namespace, `causeway-${service.name}`, {
+    workloadSelector: { labels: { [istio.appLabel]: service.name } },
+    egress: [{ hosts: [...callees.map((callee) => `./${hostOf(callee, istio)}`), 'istio-system/*'] }],
+  });
+}
+
+/** One resource for each role where all sidecars are told the same; else one for each service. */
+function sidecars(mesh: Mesh, istio: IstioOptions): Resource[] {
+  const wasm = istio.api === 'envoyfilter';
+  return (['inbound', 'outbound'] as const).flatMap((role) => {
+    const each = mesh.services.map((service) => ({ service, sections: sidecarSections(mesh, service, role) }));
+    const same = new Set(each.map(({ sections }) => JSON.stringify(sections))).size <= 1;
+    const wanted = same
+      ? each.slice(0, 1).map(({ sections }) => ({ name: `causeway-${role}`, sections, selector: undefined }))
+      : each.map(({ service, sections }) => ({
+          name: `causeway-${role}-${service.name}`,
+          sections,
+          selector: { [istio.appLabel]: service.name },
+        }));
+    return wanted.flatMap(({ name, sections, selector }) => [
+      sidecarFilter(mesh, role, name, sections, istio, wasm, selector),
+      ...(wasm || Object.keys(sections).length === 0 ? [] : [pluginResource(role, name, sections, istio, selector)]),
+    ]);
+  });
+}
+
+/** One for each lane; where a service's lane has labels of its own, one for that. */
+function servedLanes(mesh: Mesh, istio: IstioOptions): Resource[] {
+  const marks = new Map<string, Resource>();
+  for (const service of mesh.services) {
+    for (const lane of lanesOf(service)) {
+      const labels = laneLabels(service, lane, istio);
+      const own = Object.keys(labels).join() !== istio.laneLabel || labels[istio.laneLabel] !== lane;
+      const name = `causeway-served-${own ? `${service.name}-` : ''}${laneSubset(lane)}`;
+      const selector = own ? { [istio.appLabel]: service.name, ...labels } : labels;
+      if (!marks.has(name)) marks.set(name, servedFilter(name, lane, selector, istio));
+    }
+  }
+  return [...marks.values()];
+}
+
+function ofGateway(mesh: Mesh, id: string, istio: IstioOptions): Resource[] {
+  const gateway = mesh.gateways.find((candidate) => candidate.id === id);
+  if (!gateway) return [];
+  const wasm = istio.api === 'envoyfilter';
+  const sections = byRoute(gatewaySections(mesh, SCHEME(mesh), id));
+  return [
+    ...gatewayResources(mesh, gateway, istio),
+    gatewayLaneFilter(mesh, gateway, istio),
+    gatewayFilter(mesh, gateway, sections, istio, wasm),
+    ...(wasm || Object.keys(sections).length === 0
+      ? []
+      : [pluginResource('gateway', `causeway-${gateway.id}`, sections, istio)]),
+  ];
+}
+
+/** Only `stages` is read of it, which {@link byRoute} drops. */
+const SCHEME = (mesh: Mesh) => ({ baseline: mesh.baseline, stages: 1, pins: false });
+
+function sidecarSections(mesh: Mesh, service: Service, role: 'inbound' | 'outbound'): JsonObject {
+  const [instance] = service.instances;
+  if (!instance) return {};
+  return role === 'inbound' ? inboundSections(mesh, instance) : byRoute(outboundSections(mesh, SCHEME(mesh), instance));
+}
+
+/** lane-fallback tells the routes, and learns who served from metadata; sidecars of all instances are told the same. */
+function byRoute(sections: JsonObject): JsonObject {
+  const fallback = sections['lane-fallback'] as JsonObject | undefined;
+  if (fallback === undefined) return sections;
+  const { stages: _stages, shard: _shard, ...rest } = fallback;
+  return { ...sections, 'lane-fallback': { handOver: 'route', servedProperty: SERVED_PROPERTY, ...rest } };
+}
+
+/**
+ * Labels of the filters' metrics. A BOOTSTRAP patch reaches no running proxy: istio-agent merges it into the bootstrap when a
+ * Pod starts.
+ */
+function bootstrapPatch(_mesh: Mesh, istio: IstioOptions): Resource {
+  return envoyFilter('causeway-bootstrap', istio.namespace, [
+    {
+      applyTo: 'BOOTSTRAP',
+      match: { context: 'ANY' },
+      patch: { operation: 'MERGE', value: { stats_config: statsConfig() } },
+    },
+  ]);
+}

@@ -1,0 +1,162 @@
+import type { IstioOptions } from '../../envoy-configs/istio/options.ts';
+import type { IstioFile } from '../../envoy-configs/istio/render.ts';
+import type {
+  Gateway,
+  Instance,
+  JsonObject,
+  Mesh,
+  RenderedNode,
+  RenderTarget,
+  Service,
+} from '../../envoy-configs/mesh.ts';
+import { type NodePlan, planOf } from '../../harness/drivers/driver.ts';
+import { podLabels } from './workloads.ts';
+
+/**
+ * Stock Envoys that take everything from Istio by ADS. What istio-agent does for a Pod is done here: the node's identity, and
+ * the BOOTSTRAP patches, which no xDS carries.
+ */
+
+const ISTIO_VERSION = '1.31.0';
+
+export function istioPlans(
+  mesh: Mesh,
+  istio: IstioOptions,
+  rendered: readonly IstioFile[],
+  target: RenderTarget,
+  xds: string,
+): NodePlan[] {
+  const patch = bootstrapPatch(rendered);
+  const gateways = mesh.gateways.map((gateway) =>
+    node(mesh, target, gateway.id, 'gateway', patch, xds, {
+      id: `router~${gateway.address}~${gateway.id}.${istio.gatewayNamespace}~${istio.gatewayNamespace}.svc.${istio.domain}`,
+      source: gateway.address,
+      namespace: istio.gatewayNamespace,
+      labels: { ...istio.gatewaySelector },
+      listeners: [`${gateway.address}:${gateway.port}`],
+    }),
+  );
+  const sidecars = mesh.services.flatMap((service) =>
+    service.instances.map((instance) => sidecarNode(mesh, service, instance, istio, target, patch, xds)),
+  );
+  return planOf(mesh, [...gateways, ...sidecars]);
+}
+
+function sidecarNode(
+  mesh: Mesh,
+  service: Service,
+  instance: Instance,
+  istio: IstioOptions,
+  target: RenderTarget,
+  patch: JsonObject,
+  xds: string,
+): RenderedNode {
+  const { id, address, ports } = instance;
+  return node(mesh, target, id, 'sidecar', patch, xds, {
+    id: `sidecar~${address}~${id}.${istio.namespace}~${istio.namespace}.svc.${istio.domain}`,
+    source: address,
+    namespace: istio.namespace,
+    labels: podLabels(service, instance, istio),
+    listeners: [`${address}:${ports.inbound}`, `${address}:${ports.outbound}`],
+  });
+}
+
+interface Identity {
+  readonly id: string;
+  readonly source: Gateway['address'];
+  readonly namespace: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly listeners: readonly string[];
+}
+
+function node(
+  mesh: Mesh,
+  target: RenderTarget,
+  id: string,
+  kind: RenderedNode['kind'],
+  patch: JsonObject,
+  xds: string,
+  identity: Identity,
+): RenderedNode {
+  const dir = target.nodeDir(id);
+  const adminSocket = target.adminSocket(id);
+  const bootstrap = bootstrapOf(identity, adminSocket, patch, xds);
+  return {
+    id,
+    kind,
+    dir,
+    files: { 'bootstrap.json': `${JSON.stringify(bootstrap, null, 2)}\n` },
+    bootstrap: 'bootstrap.json',
+    adminSocket,
+    accessLog: target.accessLog(id),
+    concurrency: mesh.concurrency,
+    args: ['--drain-strategy', 'immediate', '--drain-time-s', '3'],
+    listeners: identity.listeners,
+  };
+}
+
+function bootstrapOf(identity: Identity, adminSocket: string, patch: JsonObject, xds: string): JsonObject {
+  const [address = '', port = ''] = xds.split(':');
+  const ads = { ads: {}, resource_api_version: 'V3' };
+  return {
+    node: {
+      id: identity.id,
+      cluster: identity.labels.app ?? 'gateway',
+      metadata: {
+        NAMESPACE: identity.namespace,
+        LABELS: identity.labels,
+        CLUSTER_ID: 'Kubernetes',
+        ISTIO_VERSION,
+        INTERCEPTION_MODE: 'NONE',
+      },
+    },
+    admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
+    ...patch,
+    cluster_manager: {
+      outlier_detection: {},
+      upstream_bind_config: { source_address: { address: identity.source, port_value: 0 } },
+    },
+    dynamic_resources: {
+      ads_config: {
+        api_type: 'GRPC',
+        transport_api_version: 'V3',
+        grpc_services: [{ envoy_grpc: { cluster_name: 'xds-grpc' } }],
+      },
+      lds_config: ads,
+      cds_config: ads,
+    },
+    static_resources: {
+      clusters: [
+        {
+          name: 'xds-grpc',
+          type: 'STATIC',
+          connect_timeout: '1s',
+          typed_extension_protocol_options: {
+            'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
+              '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
+              explicit_http_config: { http2_protocol_options: {} },
+            },
+          },
+          load_assignment: {
+            cluster_name: 'xds-grpc',
+            endpoints: [
+              {
+                lb_endpoints: [{ endpoint: { address: { socket_address: { address, port_value: Number(port) } } } }],
+              },
+            ],
+          },
+        },
+      ],
+    },
+  };
+}
+
+/** All values of BOOTSTRAP patches, as istio-agent merges them; each names different fields. */
+function bootstrapPatch(rendered: readonly IstioFile[]): JsonObject {
+  const merged: Record<string, JsonObject[string]> = {};
+  for (const { spec } of rendered.flatMap(({ resources }) => resources)) {
+    const patches = (spec.configPatches ?? []) as { applyTo: string; patch: { value: JsonObject } }[];
+    for (const { applyTo, patch } of patches) if (applyTo === 'BOOTSTRAP') Object.assign(merged, patch.value);
+  }
+  return merged;
+}
