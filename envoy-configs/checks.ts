@@ -117,6 +117,9 @@ class Checker {
       if (hashing && service.lb?.hashHeader === undefined) {
         this.add([...path, 'lb'], `${service.lb?.policy} without hashHeader`, 'the header whose value is hashed');
       }
+      if (service.healing && service.shards !== undefined) {
+        this.add([...path, 'healing'], 'healing of a sharded service', 'healing or shards');
+      }
       this.unique(
         [...path, 'interfaces'],
         (service.interfaces ?? []).map((item) => item.name),

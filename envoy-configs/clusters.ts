@@ -1,4 +1,5 @@
 import { CLASS, SHED } from '../filters/headers.ts';
+import { overridable } from './healing.ts';
 import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service, Steering } from './mesh.ts';
 
 /**
@@ -29,6 +30,7 @@ export type LaneInstance = Pick<Instance, 'id' | 'address' | 'lane' | 'weight'> 
 export type LaneService = Pick<Service, 'name' | 'protocol' | 'idempotent' | 'lb' | 'healthCheck' | 'shards'> & {
   /** Whether its instances shed load; absent = no. */
   readonly overload?: JsonObject | null;
+  readonly healing?: boolean;
   readonly instances: readonly LaneInstance[];
 };
 
@@ -183,18 +185,22 @@ function compositeCluster(name: string, members: readonly string[], scheme: Lane
 function lanesCluster(service: LaneService, scheme: LaneScheme, stage: number): Cluster {
   const key = stageKey(stage);
   const selector = (...keys: string[]) => ({ keys, fallback_policy: 'NO_FALLBACK' });
+  const subsets = {
+    fallback_policy: 'NO_FALLBACK',
+    metadata_fallback_policy: 'FALLBACK_LIST',
+    // A pin uses a subset of one host, not `single_host_per_subset`, which hands out hosts that fail their health check.
+    subset_selectors: [
+      selector(key),
+      ...(service.shards > 0 ? [selector(key, 'shard')] : []),
+      ...(scheme.pins && stage === 1 ? [selector('instance')] : []),
+    ],
+  };
+  const name = stageCluster(service.name, stage);
+  const balanced = service.healing
+    ? overridable(service.lb, subsets)
+    : { ...loadBalancing(service), lb_subset_config: subsets };
   return {
-    ...memberCluster(service, scheme, stageCluster(service.name, stage), service.instances, key, 1),
-    lb_subset_config: {
-      fallback_policy: 'NO_FALLBACK',
-      metadata_fallback_policy: 'FALLBACK_LIST',
-      // A pin uses a subset of one host, not `single_host_per_subset`, which hands out hosts that fail their health check.
-      subset_selectors: [
-        selector(key),
-        ...(service.shards > 0 ? [selector(key, 'shard')] : []),
-        ...(scheme.pins && stage === 1 ? [selector('instance')] : []),
-      ],
-    },
+    ...memberCluster(service, scheme, name, service.instances, key, 1, balanced),
     // A host that fails its check is never tried for want of better: the chain goes on instead.
     common_lb_config: balancing(0),
   };
@@ -202,8 +208,9 @@ function lanesCluster(service: LaneService, scheme: LaneScheme, stage: number): 
 
 function baselineCluster(service: LaneService, scheme: LaneScheme): Cluster {
   const instances = baselineInstances(service, scheme);
+  const balanced = service.healing ? overridable(service.lb, null) : loadBalancing(service);
   return {
-    ...memberCluster(service, scheme, `${service.name}.baseline`, instances, 'last', LAST_RESORT_INTERVALS),
+    ...memberCluster(service, scheme, `${service.name}.baseline`, instances, 'last', LAST_RESORT_INTERVALS, balanced),
     // Below 1 % healthy, that is with none, all are tried: behind the last resort there is nothing to spare them for.
     common_lb_config: balancing(1),
   };
@@ -224,13 +231,14 @@ function memberCluster(
   instances: readonly LaneInstance[],
   key: string,
   intervals: number,
+  balanced: JsonObject,
 ): Cluster {
   return {
     name,
     alt_stat_name: statName(name),
     connect_timeout: seconds(scheme.connectTimeoutMs ?? CONNECT_TIMEOUT_MS),
     ...endpointSource(name, instances, key, scheme),
-    ...loadBalancing(service),
+    ...balanced,
     health_checks: [activeCheck(service, intervals)],
     // Envoy would go on choosing a host that has been taken off the endpoints until its check fails, that is, until it is gone.
     ignore_health_on_host_removal: true,
@@ -366,7 +374,7 @@ export function unitCluster(service: LaneService, unit: string, scheme: LaneSche
   const instances = service.instances.filter((instance) => instance.lane === unit);
   const name = unitClusterName(service.name, unit);
   return {
-    ...memberCluster(service, scheme, name, instances, 'lane', 1),
+    ...memberCluster(service, scheme, name, instances, 'lane', 1, loadBalancing(service)),
     common_lb_config: balancing(1),
   };
 }

@@ -107,6 +107,8 @@ export interface Service {
   readonly jwt: JwtRequirement | null;
   /** Services that this one calls: its sidecars know no others. Null = all. */
   readonly calls: readonly string[] | null;
+  /** Callers keep requests away from its instances that fail. */
+  readonly healing: boolean;
   /** Number of shards; 0 = not sharded. */
   readonly shards: number;
   /** How the process driver starts the application: `bookinfo` services by name, or any command. */
@@ -256,6 +258,7 @@ export interface FilterSwitches {
   readonly 'lane-fallback': FilterSwitch;
   readonly 'overload-shedding': FilterSwitch;
   readonly 'connection-elimination': FilterSwitch;
+  readonly 'outlier-blacklist': FilterSwitch;
 }
 
 /** The singleton that asks Envoy's own admin. */

@@ -77,7 +77,7 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
   const units = redirectUnits(mesh, instance);
   const sections = new Map<Role, JsonObject>([
     ['inbound', inboundSections(mesh, instance)],
-    ['outbound', outboundSections(mesh, scheme, instance)],
+    ['outbound', outboundSections(mesh, scheme, instance, callees)],
   ]);
   const context = contextOf(mesh, instance.id, target);
   return assemble({

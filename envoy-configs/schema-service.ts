@@ -109,6 +109,9 @@ export const ServiceSchema = Type.Object(
         description: 'Services that this one calls; its sidecars know no others. Default: all.',
       }),
     ),
+    healing: Type.Optional(
+      Type.Boolean({ description: 'Callers keep requests away from its instances that fail. Default false.' }),
+    ),
     shards: Type.Optional(
       Type.Integer({ minimum: 2, maximum: 256, description: 'Cut the instances of each lane into this many groups.' }),
     ),

@@ -198,6 +198,7 @@ export const CausewaySchema = Type.Object(
           'lane-fallback': switchOf('Chooses the lane of each hop.'),
           'overload-shedding': switchOf('Refuses what an overloaded instance cannot serve.'),
           'connection-elimination': switchOf('Chooses plaintext or TLS for each call.'),
+          'outlier-blacklist': switchOf('Keeps requests away from instances that fail.'),
         },
         { additionalProperties: false },
       ),

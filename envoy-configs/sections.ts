@@ -1,4 +1,5 @@
 import type { LaneScheme } from './clusters.ts';
+import { outlierSection } from './healing.ts';
 import {
   authorities,
   type Instance,
@@ -7,6 +8,7 @@ import {
   type Redirect,
   type Role,
   type Rule,
+  type Service,
   type Trust,
 } from './mesh.ts';
 import { gatewayTlsSection, outboundTlsSection } from './sections-tls.ts';
@@ -20,6 +22,7 @@ type Sections = Readonly<Record<string, JsonObject>>;
 
 export function gatewaySections(mesh: Mesh, scheme: LaneScheme, gatewayId: string): Sections {
   const gateway = mesh.gateways.find(({ id }) => id === gatewayId);
+  const routed = mesh.services.filter(({ name }) => gateway?.routes.some(({ service }) => service === name));
   return enabledOnly(mesh, {
     'lane-tagging': {
       tagHeader: mesh.tagHeader,
@@ -30,6 +33,7 @@ export function gatewaySections(mesh: Mesh, scheme: LaneScheme, gatewayId: strin
     'lane-fallback': fallbackSection(mesh, scheme, 'gateway', gatewayId, undefined),
     ...callerSection(mesh, 'gateway'),
     ...gatewayTlsSection(mesh, gateway),
+    ...outlierSection(mesh, routed),
   });
 }
 
@@ -54,7 +58,12 @@ export function inboundSections(mesh: Mesh, instance: Instance): Sections {
   });
 }
 
-export function outboundSections(mesh: Mesh, scheme: LaneScheme, instance: Instance): Sections {
+export function outboundSections(
+  mesh: Mesh,
+  scheme: LaneScheme,
+  instance: Instance,
+  callees: readonly Service[],
+): Sections {
   const rules = mesh.rules.filter(({ at }) => at === 'sidecar');
   return enabledOnly(mesh, {
     ...(rules.length === 0
@@ -72,6 +81,7 @@ export function outboundSections(mesh: Mesh, scheme: LaneScheme, instance: Insta
     'lane-fallback': fallbackSection(mesh, scheme, 'outbound', instance.service, instance),
     ...callerSection(mesh, 'outbound'),
     ...outboundTlsSection(mesh, instance),
+    ...outlierSection(mesh, callees),
   });
 }
 

@@ -20,6 +20,7 @@ import {
   setHeader,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { TAG } from './headers';
+import { Chain } from './lane-fallback/chain';
 import { MAX_TRACE_SOURCES } from './limits';
 import { stickyHash, TraceFormat, traceIdOf } from './trace-propagation/trace-id';
 
@@ -34,6 +35,7 @@ const REPEATED = ascii(',');
 const KNOWS_HEADERS: u32 = 1;
 const KNOWS_TAG: u32 = 2;
 const KNOWS_STICKY: u32 = 4;
+const KNOWS_CHAIN: u32 = 8;
 
 let tagHeader: Slice = ascii(TAG);
 const sourceNames = new StaticArray<u64>(MAX_TRACE_SOURCES);
@@ -56,6 +58,7 @@ let tagAbsent: bool = false;
 let headers: Slice = NONE;
 const reader = new PairReader();
 let stickyValue: u64 = 0;
+let chainValue: Chain | null = null;
 
 /** Name of the tag header, lower case and permanent. One per VM. */
 export function useTagHeader(name: Slice): void {
@@ -191,4 +194,16 @@ export function sticky(): u64 {
     }
   }
   return stickyValue;
+}
+
+/** Tells filters behind which lanes may serve this request, best first. */
+export function chooseChain(chain: Chain): void {
+  recall(KNOWS_CHAIN);
+  chainValue = chain;
+}
+
+/** The chain that lane-fallback has chosen in this callback; null when it left the request to the route's default. */
+export function chosenChain(): Chain | null {
+  if (!recall(KNOWS_CHAIN)) chainValue = null;
+  return chainValue;
 }

@@ -17,6 +17,7 @@ import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { beginConfiguration, undoConfiguration } from './exchange';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
+import { OutlierBlacklistPlugin } from './outlier-blacklist/filter';
 import { OverloadSheddingPlugin } from './overload-shedding/filter';
 import { FilterPlugin, readConfiguration, TICK_MS, TickDivider } from './plugin';
 import { TracePropagationPlugin } from './trace-propagation/filter';
@@ -109,6 +110,7 @@ export class Suite extends FusedPlugin {
     if (!this.add(sections, new LaneTaggingPlugin())) return false;
     if (!applies && !this.add(sections, new TracePropagationPlugin())) return false;
     if (!this.add(sections, new LaneFallbackPlugin())) return false;
+    if (!this.add(sections, new OutlierBlacklistPlugin())) return false;
     return this.add(sections, new ConnectionEliminationPlugin());
   }
 

@@ -17,8 +17,12 @@ export const REDIRECT: string = 'x-causeway-redirect';
 export const REDIRECTED: string = 'x-causeway-redirected';
 /** `1`: by TLS; chooses the route to the callee's TLS clusters, in the same proxy. */
 export const TLS: string = 'x-causeway-tls';
+/** Hosts for the load balancer, `ip:port` with commas between, one for each try; `override_host` reads it in the same proxy. */
+export const HOSTS: string = 'x-causeway-hosts';
 /** Response: the callee's sidecar could not reach its application, so that any method may be sent elsewhere. */
 export const UNREACHED: string = 'x-causeway-unreached';
+/** Response: the instance is isolated; its sidecar has kept the request from the application. */
+export const ISOLATED: string = 'x-causeway-isolated';
 /** Response: the lane that the tag asked for. */
 export const WANTED_LANE: string = 'x-causeway-wanted-lane';
 /** Response: the lane of the host that answered. */

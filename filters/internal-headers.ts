@@ -2,6 +2,7 @@ import {
   CLASS,
   DROPPED,
   FALLBACK_LIST,
+  HOSTS,
   LANE,
   REDIRECT,
   REDIRECTED,
@@ -55,6 +56,8 @@ export const INTERNAL_HEADERS: readonly InternalHeader[] = [
   { name: FALLBACK_LIST, on: 'request', setBy: 'lane-fallback', readBy: 'header_to_metadata', ...LOCAL },
   { name: STRICT, on: 'request', setBy: 'lane-fallback', readBy: 'the route', ...LOCAL },
   { name: REDIRECT, on: 'request', setBy: 'lane-fallback, inbound', readBy: 'the route', ...LOCAL },
+  // Taken off by the callee: on the way to it the load balancer still reads it, also at a second try.
+  { name: HOSTS, on: 'request', setBy: 'outlier-blacklist', readBy: 'override_host', ...LOCAL },
   { name: REDIRECTED, on: 'request', setBy: 'lane-fallback, inbound', readBy: 'lane-fallback, inbound', ...MESH },
   { name: CLASS, on: 'request', setBy: 'overload-shedding, outbound', readBy: 'overload-shedding, inbound', ...MESH },
   { name: DROPPED, on: 'request', setBy: 'overload-shedding, outbound', readBy: 'overload-shedding, inbound', ...MESH },

@@ -3,6 +3,7 @@ import Type from 'typebox';
 import { ConnectionEliminationSchema } from './connection-elimination/schema.ts';
 import { LaneFallbackSchema } from './lane-fallback/schema.ts';
 import { LaneTaggingSchema } from './lane-tagging/schema.ts';
+import { OutlierBlacklistSchema } from './outlier-blacklist/schema.ts';
 import { OverloadSheddingSchema } from './overload-shedding/schema.ts';
 import { TracePropagationSchema } from './trace-propagation/schema.ts';
 
@@ -10,6 +11,7 @@ export const sections = {
   'connection-elimination': Type.Optional(ConnectionEliminationSchema),
   'lane-fallback': Type.Optional(LaneFallbackSchema),
   'lane-tagging': Type.Optional(LaneTaggingSchema),
+  'outlier-blacklist': Type.Optional(OutlierBlacklistSchema),
   'overload-shedding': Type.Optional(OverloadSheddingSchema),
   'trace-propagation': Type.Optional(TracePropagationSchema),
 };

@@ -11,6 +11,7 @@ import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { Suite } from './fused-suite';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
+import { OutlierBlacklistPlugin } from './outlier-blacklist/filter';
 import { OverloadSheddingPlugin } from './overload-shedding/filter';
 import { TracePropagationPlugin } from './trace-propagation/filter';
 
@@ -18,6 +19,7 @@ register('causeway', () => new Suite());
 register('lane-tagging', () => new LaneTaggingPlugin());
 register('trace-propagation', () => new TracePropagationPlugin());
 register('lane-fallback', () => new LaneFallbackPlugin());
+register('outlier-blacklist', () => new OutlierBlacklistPlugin());
 register('overload-shedding', () => new OverloadSheddingPlugin());
 register('connection-elimination', () => new ConnectionEliminationPlugin());
 register('agent', () => new AgentPlugin());

@@ -16,7 +16,7 @@ import {
   setHeader,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
-import { authority, header, sticky, tag, useTagHeader } from '../exchange';
+import { authority, chooseChain, header, sticky, tag, useTagHeader } from '../exchange';
 import { FALLBACK_LIST, LANE, REDIRECT, REDIRECTED, STRICT } from '../headers';
 import { dropExpressions } from '../lane-tagging/matcher.host';
 import { MatchPlan } from '../lane-tagging/matcher.policy';
@@ -131,6 +131,7 @@ class FallbackStream extends HttpStream {
     this.rules.begin();
     policy.decide(asked, this.service, this.rules);
     this.wanted = policy.wanted;
+    chooseChain(policy.chain);
     if (present(policy.lane)) choose(LANE_NAME, policy.lane);
     else if (present(policy.list)) choose(LIST, policy.list);
     if (policy.strict) setHeader(MapType.RequestHeaders, STRICT_TOKEN, ONE);

@@ -107,6 +107,8 @@ export class LanePolicy {
   lane: Slice = NONE;
   /** List for the load balancer; `NONE` without a `lane`: the route's default will do. Valid until the next decision. */
   list: Slice = NONE;
+  /** The whole chain, for filters behind. */
+  chain: Chain;
   /** Only the chain may serve. */
   strict: bool = false;
   /** Number of the lane that the tag asks for, or `UNKNOWN`. */
@@ -130,7 +132,9 @@ export class LanePolicy {
   ) {
     const lanesOfUnknown: StaticArray<u64> = [NONE, baseline];
     this.scratchLanes = lanesOfUnknown;
-    this.scratch = new Chain(lanesOfUnknown, false);
+    const scratch = new Chain(lanesOfUnknown, false);
+    this.scratch = scratch;
+    this.chain = scratch;
   }
 
   laneOf(name: Slice): i32 {
@@ -149,6 +153,7 @@ export class LanePolicy {
     const chain = this.chainFor(tag, service, request);
     // By route the chain's name says all.
     this.strict = chain.closed && this.stages !== BY_ROUTE;
+    this.chain = chain;
     const shard = service === UNKNOWN ? NONE : unchecked(this.services[service]).shard;
     const sharded = present(shard);
     this.lane = sharded ? NONE : chain.lane;

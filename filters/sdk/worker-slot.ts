@@ -56,14 +56,28 @@ export class WorkerSlot {
     return NO_SLOT;
   }
 
+  /** Whether this is the first of the workers that are alive at `now`: of all who ask, at most one for long. */
+  leads(now: u64): bool {
+    if (this.index === NO_SLOT) return false;
+    for (let i = 0; i < this.index; i++) {
+      const slot = getShared(this.keys[i]);
+      if (lenOf(slot) === SIZE && load<u64>(ptrOf(slot)) !== 0 && this.alive(load<u64>(ptrOf(slot), 8), now))
+        return false;
+    }
+    return true;
+  }
+
+  /** A heartbeat from the future means that the clock has jumped back; such a lease must not last forever. */
+  private alive(beat: u64, now: u64): bool {
+    return beat <= now && now - beat <= LEASE_TICKS * this.tick;
+  }
+
   private claim(i: i32, now: u64): bool {
     const current = getShared(this.keys[i]);
     if (lenOf(current) !== SIZE) return false;
     const holder = load<u64>(ptrOf(current));
     const beat = load<u64>(ptrOf(current), 8);
-    // A heartbeat from the future means that the clock has jumped back; such a lease must not last forever.
-    const alive = beat <= now && now - beat <= LEASE_TICKS * this.tick;
-    if (holder !== this.identity() && holder !== 0 && alive) return false;
+    if (holder !== this.identity() && holder !== 0 && this.alive(beat, now)) return false;
     store<u64>(this.value, this.identity());
     store<u64>(this.value, now, 8);
     return setShared(this.keys[i], slice(this.value, SIZE), lastCas()) === Status.Ok;

@@ -1,5 +1,6 @@
 import { laneScheme } from '../../envoy-configs/clusters.ts';
 import type { Problem } from '../../envoy-configs/problem.ts';
+import { calleesOf } from '../../envoy-configs/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
 import { gatewaySections, inboundSections, outboundSections } from '../../envoy-configs/sections.ts';
@@ -22,9 +23,11 @@ export function settingsProblems(config: CausewayConfig): Problem[] {
   const scheme = laneScheme(mesh);
   const rendered = [
     ...mesh.gateways.map(({ id }) => gatewaySections(mesh, scheme, id)),
-    ...mesh.services.flatMap(({ instances: [first] }) =>
-      first ? [inboundSections(mesh, first), outboundSections(mesh, scheme, first)] : [],
-    ),
+    ...mesh.services.flatMap((service) => {
+      const [first] = service.instances;
+      if (first === undefined) return [];
+      return [inboundSections(mesh, first), outboundSections(mesh, scheme, first, calleesOf(mesh, service))];
+    }),
   ];
   const found = new Map<string, Problem>();
   for (const section of rendered) {

@@ -166,6 +166,42 @@ describe('a change of lanes', () => {
   });
 });
 
+describe('healing', () => {
+  const healed = (config: Parameters<Parameters<typeof node>[1] & object>[0]) => {
+    Object.assign(config.services.reviews ?? {}, { healing: true, lb: { policy: 'ring_hash', hashHeader: 'x-user' } });
+  };
+  const names = (value: unknown) => JSON.stringify(value).match(/envoy\.load_balancing_policies\.\w+/g);
+
+  it('puts the override before the lanes of that service alone', () => {
+    const clusters = file(node('productpage-base-1', healed), 'cds/clusters.json');
+    const policies = (name: string) =>
+      names(clusters.find((cluster) => cluster.name === name)?.load_balancing_policy ?? {});
+    const [override, subset, ring] = ['override_host', 'subset', 'ring_hash'].map(
+      (name) => `envoy.load_balancing_policies.${name}`,
+    );
+    expect(policies('reviews.lanes')).toEqual([override, subset, ring]);
+    expect(policies('reviews.baseline')).toEqual([override, ring]);
+    expect(policies('details.lanes')).toBeNull();
+  });
+
+  it('tells every caller the hosts and their lanes, and nobody else', () => {
+    const section = (id: string, role: string) => {
+      const [extension] = file(node(id, healed), `ecds/causeway.${role}.json`);
+      const { value } = (extension as { typed_config: { config: { configuration: { value: string } } } }).typed_config
+        .config.configuration;
+      return (JSON.parse(value) as Record<string, { services: { name: string; hosts: object[] }[] }>)[
+        'outlier-blacklist'
+      ];
+    };
+    const [reviews, ...others] = section('productpage-base-1', 'outbound')?.services ?? [];
+    expect(others).toEqual([]);
+    expect(reviews).toMatchObject({ name: 'reviews', hashHeader: 'x-user', probe: { cluster: 'reviews.lanes' } });
+    expect(reviews?.hosts).toContainEqual({ address: '127.0.3.1:9080', lane: 'base' });
+    expect(section('reviews-base-1', 'outbound')).toBeUndefined();
+    expect(section('productpage-base-1', 'inbound')).toBeUndefined();
+  });
+});
+
 describe('a filter that is off', () => {
   it('leaves its place with nothing in it when the role has no other', () => {
     const off = { enabled: false };

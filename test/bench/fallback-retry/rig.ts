@@ -90,7 +90,12 @@ export interface Bootstrap {
 }
 
 /** An Envoy with its files in a directory of its own, removed with it. */
-export async function envoy(name: string, bootstrap: Bootstrap, args: readonly string[] = []): Promise<Envoy> {
+export async function envoy(
+  name: string,
+  bootstrap: Bootstrap,
+  args: readonly string[] = [],
+  concurrency = 1,
+): Promise<Envoy> {
   const dir = mkdtempSync(join(tmpdir(), 'causeway-rig-'));
   const adminSocket = join(dir, 'admin.sock');
   const config = join(dir, 'envoy.json');
@@ -109,6 +114,7 @@ export async function envoy(name: string, bootstrap: Bootstrap, args: readonly s
     adminSocket,
     logPath: join(dir, 'envoy.log'),
     args,
+    concurrency,
   });
   return {
     ...started,
