@@ -314,6 +314,8 @@ export interface Mesh {
 
 /** Role of a chain; also `vm_config.configuration`, so that roles never share a VM. */
 export type Role = 'gateway' | 'inbound' | 'outbound' | 'upstream';
+/** Those that stand in a listener's chain. */
+export type ChainRole = Exclude<Role, 'upstream'>;
 
 /** Where a rendered node will live on the machine (or in the container) that runs its Envoy. */
 export interface RenderTarget {

@@ -170,7 +170,7 @@ function readmes(definitions: Readonly<Record<string, SchemaNode>>): Generated[]
     .map((path) => ({
       path,
       text: withTables(readFileSync(join(ROOT, path), 'utf8'), (name) => {
-        const schema = name === 'istio' ? (IstioSchema as SchemaNode) : definitions[name];
+        const schema = name === 'istio' ? (IstioSchema as unknown as SchemaNode) : definitions[name];
         return schema === undefined ? undefined : configTable(schema);
       }),
     }));

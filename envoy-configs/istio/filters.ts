@@ -1,7 +1,7 @@
 import { SERVED_LANE } from '../../filters/headers.ts';
 import { earlyStrip, type HttpFilter, pluginName, stripAnswersFilter, wasmExtension, wasmType } from '../filters.ts';
 import { APPLICATION_HEADERS, SHED_TO_METADATA, unreachedReply } from '../lane-routing.ts';
-import type { Fault, Gateway, JsonObject, Mesh, Role } from '../mesh.ts';
+import type { ChainRole, Fault, Gateway, JsonObject, Mesh } from '../mesh.ts';
 import { envoyFilter, type Patch } from './envoy-filter.ts';
 import type { Resource } from './kube.ts';
 import type { IstioOptions, ModuleReference } from './options.ts';
@@ -19,7 +19,7 @@ const TYPE = 'type.googleapis.com/envoy.extensions';
 export const SERVED_PROPERTY = 'metadata.filter_metadata.causeway.lane';
 
 /** Patches of one role's chains. `sections` is the plugin's configuration; without any the wasm filter is left out. */
-export function rolePatches(role: Role, sections: JsonObject, istio: IstioOptions, wasm: boolean): Patch[] {
+export function rolePatches(role: ChainRole, sections: JsonObject, istio: IstioOptions, wasm: boolean): Patch[] {
   if (!wasm || Object.keys(sections).length === 0) return [];
   const name = pluginName(role);
   return [
@@ -162,16 +162,16 @@ function servedLaneFilter(more: readonly JsonObject[] = []): HttpFilter {
   };
 }
 
-function insertBeforeRouter(role: Role, filter: JsonObject): Patch {
+function insertBeforeRouter(role: ChainRole, filter: JsonObject): Patch {
   const subFilter = { name: ROUTER };
   return httpFilter(role, 'INSERT_BEFORE', filter, { name: MANAGER, subFilter });
 }
 
-function insertFirst(role: Role, filter: JsonObject): Patch {
+function insertFirst(role: ChainRole, filter: JsonObject): Patch {
   return httpFilter(role, 'INSERT_FIRST', filter, { name: MANAGER });
 }
 
-function httpFilter(role: Role, operation: string, value: JsonObject, filter: JsonObject): Patch {
+function httpFilter(role: ChainRole, operation: string, value: JsonObject, filter: JsonObject): Patch {
   return {
     applyTo: 'HTTP_FILTER',
     match: { context: CONTEXTS[role], listener: { filterChain: { filter } } },
@@ -179,7 +179,7 @@ function httpFilter(role: Role, operation: string, value: JsonObject, filter: Js
   };
 }
 
-function managerPatch(role: Role, fields: JsonObject): Patch {
+function managerPatch(role: ChainRole, fields: JsonObject): Patch {
   return {
     applyTo: 'NETWORK_FILTER',
     match: { context: CONTEXTS[role], listener: { filterChain: { filter: { name: MANAGER } } } },

@@ -1,4 +1,4 @@
-import type { JsonObject, Role } from '../mesh.ts';
+import type { ChainRole, JsonObject } from '../mesh.ts';
 import { type Resource, resource } from './kube.ts';
 import type { IstioOptions } from './options.ts';
 
@@ -11,7 +11,7 @@ import type { IstioOptions } from './options.ts';
 const MODES = { gateway: 'CLIENT', inbound: 'SERVER', outbound: 'CLIENT' } as const;
 
 export function pluginResource(
-  role: Role,
+  role: ChainRole,
   name: string,
   sections: JsonObject,
   istio: IstioOptions,

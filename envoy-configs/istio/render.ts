@@ -1,4 +1,4 @@
-import type { JsonObject, Mesh, Service } from '../mesh.ts';
+import { calleesOf, type JsonObject, type Mesh, type Service } from '../mesh.ts';
 import { gatewaySections, inboundSections, outboundSections } from '../sections.ts';
 import { statsConfig } from '../stats.ts';
 import { laneSubset, lanesOf } from './chains.ts';
@@ -128,7 +128,9 @@ const SCHEME = (mesh: Mesh) => ({ baseline: mesh.baseline, stages: 1, pins: fals
 function sidecarSections(mesh: Mesh, service: Service, role: 'inbound' | 'outbound'): JsonObject {
   const [instance] = service.instances;
   if (!instance) return {};
-  return role === 'inbound' ? inboundSections(mesh, instance) : byRoute(outboundSections(mesh, SCHEME(mesh), instance));
+  return role === 'inbound'
+    ? inboundSections(mesh, instance)
+    : byRoute(outboundSections(mesh, SCHEME(mesh), instance, calleesOf(mesh, service)));
 }
 
 /** lane-fallback tells the routes, and learns who served from metadata; sidecars of all instances are told the same. */

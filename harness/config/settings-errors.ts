@@ -1,6 +1,6 @@
 import { laneScheme } from '../../envoy-configs/clusters.ts';
+import { calleesOf } from '../../envoy-configs/mesh.ts';
 import type { Problem } from '../../envoy-configs/problem.ts';
-import { calleesOf } from '../../envoy-configs/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
 import { gatewaySections, inboundSections, outboundSections } from '../../envoy-configs/sections.ts';

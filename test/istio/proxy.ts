@@ -85,6 +85,7 @@ function node(
     id,
     kind,
     dir,
+    secrets: null,
     files: { 'bootstrap.json': `${JSON.stringify(bootstrap, null, 2)}\n` },
     bootstrap: 'bootstrap.json',
     adminSocket,

@@ -2,8 +2,15 @@ import type { Resource } from '../../envoy-configs/istio/kube.ts';
 import { hostOf, type IstioOptions, instanceOf, laneLabels } from '../../envoy-configs/istio/options.ts';
 import type { IstioFile } from '../../envoy-configs/istio/render.ts';
 import { laneAccessLog } from '../../envoy-configs/lane-routing.ts';
-import type { Instance, JsonObject, Mesh, RenderTarget, Role, Service } from '../../envoy-configs/mesh.ts';
-import { calleesOf } from '../../envoy-configs/render.ts';
+import {
+  type ChainRole,
+  calleesOf,
+  type Instance,
+  type JsonObject,
+  type Mesh,
+  type RenderTarget,
+  type Service,
+} from '../../envoy-configs/mesh.ts';
 
 /**
  * What a cluster has before Causeway comes: services, Pods with their labels, where each sidecar listens. On this machine a
@@ -156,7 +163,7 @@ function rigFilters(mesh: Mesh, istio: IstioOptions, target: RenderTarget): obje
   return [filter(istio.gatewayNamespace, 'stock-envoy', undefined, alpn), ...logs, ...gateways];
 }
 
-function logPatch(mesh: Mesh, role: Role, path: string): object {
+function logPatch(mesh: Mesh, role: ChainRole, path: string): object {
   const fields = {
     time: '%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%',
     role,
