@@ -27,6 +27,7 @@ export function checkConfig(config: CausewayConfig): Problem[] {
   checker.gateways();
   checker.rules();
   checker.steering();
+  checker.degradation();
   checker.redirects();
   checker.faults();
   return checker.problems;
@@ -223,6 +224,28 @@ class Checker {
         );
       }
     }
+  }
+
+  degradation(): void {
+    const { drops = [], cuts = [] } = this.config.degradation ?? {};
+    for (const [index, rule] of drops.entries()) {
+      const path: Path = ['degradation', 'drops', index];
+      for (const [at, caller] of (rule.from ?? []).entries()) this.caller([...path, 'from', at], caller);
+      for (const [at, service] of (rule.to ?? []).entries()) this.service([...path, 'to', at], service);
+    }
+    for (const [index, rule] of cuts.entries()) {
+      const path: Path = ['degradation', 'cuts', index];
+      for (const [at, caller] of (rule.from ?? []).entries()) this.caller([...path, 'from', at], caller);
+      this.service([...path, 'service'], rule.service);
+    }
+    this.unique(
+      ['degradation', 'drops'],
+      drops.map(({ name }) => name),
+    );
+    this.unique(
+      ['degradation', 'cuts'],
+      cuts.map(({ name }) => name),
+    );
   }
 
   steering(): void {

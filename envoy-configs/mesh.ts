@@ -105,6 +105,8 @@ export interface Service {
   readonly callers: readonly string[] | null;
   /** The token that calls need; null = none. */
   readonly jwt: JwtRequirement | null;
+  /** Settings of the breakers that its callers have, in the words of `degradation`; null = none. */
+  readonly breaker: JsonObject | null;
   /** Services that this one calls: its sidecars know no others. Null = all. */
   readonly calls: readonly string[] | null;
   /** Callers keep requests away from its instances that fail. */
@@ -259,6 +261,23 @@ export interface FilterSwitches {
   readonly 'overload-shedding': FilterSwitch;
   readonly 'connection-elimination': FilterSwitch;
   readonly 'outlier-blacklist': FilterSwitch;
+  readonly degradation: FilterSwitch;
+}
+
+/** What callers do without for now. Rules are in the words of the filter beside `from` and `to`. */
+export interface Degradation {
+  readonly drops: readonly (JsonObject & {
+    readonly name: string;
+    /** Callers: services and gateways; empty = everybody. */
+    readonly from: readonly string[];
+    /** Callees; empty = every service. */
+    readonly to: readonly string[];
+  })[];
+  readonly cuts: readonly (JsonObject & {
+    readonly name: string;
+    readonly from: readonly string[];
+    readonly service: string;
+  })[];
 }
 
 /** The singleton that asks Envoy's own admin. */
@@ -301,6 +320,7 @@ export interface Mesh {
   readonly trace: TraceSettings;
   readonly tracing: Tracing;
   readonly filters: FilterSwitches;
+  readonly degradation: Degradation;
   /** Null = no agent. */
   readonly agent: AgentSettings | null;
   readonly network: Network;

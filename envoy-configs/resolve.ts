@@ -1,5 +1,6 @@
 import type {
   AgentSettings,
+  Degradation,
   Fault,
   FilterSwitch,
   Gateway,
@@ -62,12 +63,21 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
       'overload-shedding': resolveSwitch(config.filters?.['overload-shedding']),
       'connection-elimination': resolveSwitch(config.filters?.['connection-elimination']),
       'outlier-blacklist': resolveSwitch(config.filters?.['outlier-blacklist']),
+      degradation: resolveSwitch(config.filters?.degradation),
     },
+    degradation: resolveDegradation(config.degradation),
     agent: resolveAgent(config.agent),
     network: { prefix },
     concurrency: config.concurrency ?? 1,
     report: config.report ?? true,
     drainMs: milliseconds(config.drain ?? '500ms'),
+  };
+}
+
+function resolveDegradation(degradation: CausewayConfig['degradation']): Degradation {
+  return {
+    drops: (degradation?.drops ?? []).map((rule) => ({ ...rule, from: rule.from ?? [], to: rule.to ?? [] })),
+    cuts: (degradation?.cuts ?? []).map((rule) => ({ ...(rule as JsonObject & typeof rule), from: rule.from ?? [] })),
   };
 }
 
@@ -232,6 +242,7 @@ function resolveServices(
       tls: resolveServiceTls(config.tls, service.tls),
       callers: service.callers ?? null,
       jwt: service.jwt === undefined ? null : { ...service.jwt, audiences: service.jwt.audiences ?? [] },
+      breaker: (service.breaker as JsonObject | undefined) ?? null,
       calls: service.calls ?? null,
       healing: service.healing ?? false,
       shards: service.shards ?? 0,

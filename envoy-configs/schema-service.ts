@@ -1,6 +1,7 @@
 import Type from 'typebox';
 import { MAX_INTERFACES } from '../filters/interface/interface.schema.ts';
 import { LabelsSchema } from './istio/schema.ts';
+import { BreakerSchema } from './schema-degradation.ts';
 import { OverloadSchema } from './schema-overload.ts';
 import { Duration, LANE_PATTERN, named, Port } from './schema-parts.ts';
 import { CallersSchema, JwtSchema, ServiceTlsSchema } from './schema-tls.ts';
@@ -94,6 +95,7 @@ export const ServiceSchema = Type.Object(
       Type.Boolean({ description: 'A failed POST may be sent again. Default false: only GET, HEAD and OPTIONS.' }),
     ),
     lb: Type.Optional(LbSchema),
+    breaker: Type.Optional(BreakerSchema),
     overload: Type.Optional(OverloadSchema),
     healthCheck: Type.Optional(HealthCheckSchema),
     interfaces: Type.Optional(

@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { definitions } from '../filters/lane-tagging/matcher.schema.ts';
 import { IstioSchema } from './istio/schema.ts';
 import { AgentSchema } from './schema-agent.ts';
+import { DegradationSchema } from './schema-degradation.ts';
 import { PrioritiesSchema } from './schema-overload.ts';
 import {
   Duration,
@@ -172,6 +173,7 @@ export const CausewaySchema = Type.Object(
       Type.Integer({ minimum: 1, maximum: 64, description: 'Worker threads per Envoy. Default 1.' }),
     ),
     agent: Type.Optional(AgentSchema),
+    degradation: Type.Optional(DegradationSchema),
     drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),
     tls: Type.Optional(MeshTlsSchema),
     istio: Type.Optional(IstioSchema),
@@ -196,6 +198,7 @@ export const CausewaySchema = Type.Object(
           'lane-tagging': switchOf('Creates tags from rules; removes those of strangers.'),
           'trace-propagation': switchOf('Carries the tag through the applications.'),
           'lane-fallback': switchOf('Chooses the lane of each hop.'),
+          degradation: switchOf('Breakers, drops and cuts at the caller.'),
           'overload-shedding': switchOf('Refuses what an overloaded instance cannot serve.'),
           'connection-elimination': switchOf('Chooses plaintext or TLS for each call.'),
           'outlier-blacklist': switchOf('Keeps requests away from instances that fail.'),

@@ -1,4 +1,5 @@
 import type { LaneScheme } from './clusters.ts';
+import { degradationSection } from './degradation.ts';
 import { outlierSection } from './healing.ts';
 import {
   authorities,
@@ -34,6 +35,7 @@ export function gatewaySections(mesh: Mesh, scheme: LaneScheme, gatewayId: strin
     ...callerSection(mesh, 'gateway'),
     ...gatewayTlsSection(mesh, gateway),
     ...outlierSection(mesh, routed),
+    ...degradation(mesh, gatewayId),
   });
 }
 
@@ -82,6 +84,7 @@ export function outboundSections(
     ...callerSection(mesh, 'outbound'),
     ...outboundTlsSection(mesh, instance),
     ...outlierSection(mesh, callees),
+    ...degradation(mesh, instance.service),
   });
 }
 
@@ -99,6 +102,11 @@ function callerSection(mesh: Mesh, role: Extract<Role, 'gateway' | 'outbound'>):
       services: services.map((service) => ({ name: service.name, authorities: authorities(service) })),
     },
   };
+}
+
+function degradation(mesh: Mesh, caller: string): Sections {
+  const section = degradationSection(mesh, caller, sources(mesh));
+  return section === null ? {} : { degradation: section };
 }
 
 function enabledOnly(mesh: Mesh, sections: Sections): Sections {

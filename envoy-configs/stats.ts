@@ -14,6 +14,7 @@ export const METRIC_LABELS = [
   'reason',
   'kind',
   'class',
+  'interface',
   'result',
   'role',
   'worker',

@@ -14,6 +14,7 @@ import {
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { beginWanted, commitWanted } from './agent/blob';
 import { ConnectionEliminationPlugin } from './connection-elimination/filter';
+import { DegradationPlugin } from './degradation/filter';
 import { beginConfiguration, undoConfiguration } from './exchange';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
@@ -106,6 +107,7 @@ export class Suite extends FusedPlugin {
     const applies = propagation !== null && this.isOutbound(propagation);
     // What is shed where it comes in needs no lane; what goes out is dropped before a lane is chosen.
     if (!this.add(sections, new OverloadSheddingPlugin())) return false;
+    if (!this.add(sections, new DegradationPlugin())) return false;
     if (applies && !this.add(sections, new TracePropagationPlugin())) return false;
     if (!this.add(sections, new LaneTaggingPlugin())) return false;
     if (!applies && !this.add(sections, new TracePropagationPlugin())) return false;

@@ -33,3 +33,5 @@ export const CLASS: string = 'x-causeway-class';
 export const DROPPED: string = 'x-causeway-dropped';
 /** Response: shed by the callee's proxy; the value is its threshold, the first key that it refuses. */
 export const SHED: string = 'x-causeway-shed';
+/** Response: this proxy answered instead of the callee, `breaker`, `drop` or `cut`. */
+export const DEGRADED: string = 'x-causeway-degraded';

@@ -1,5 +1,6 @@
 import {
   CLASS,
+  DEGRADED,
   DROPPED,
   FALLBACK_LIST,
   HOSTS,
@@ -61,6 +62,7 @@ export const INTERNAL_HEADERS: readonly InternalHeader[] = [
   { name: REDIRECTED, on: 'request', setBy: 'lane-fallback, inbound', readBy: 'lane-fallback, inbound', ...MESH },
   { name: CLASS, on: 'request', setBy: 'overload-shedding, outbound', readBy: 'overload-shedding, inbound', ...MESH },
   { name: DROPPED, on: 'request', setBy: 'overload-shedding, outbound', readBy: 'overload-shedding, inbound', ...MESH },
+  { name: DEGRADED, on: 'response', setBy: 'degradation', readBy: 'applications, people, tests', ...MESH },
   { name: SHED, on: 'response', setBy: 'overload-shedding, inbound', readBy: 'overload-shedding, outbound', ...MESH },
   { name: TLS, on: 'request', setBy: 'connection-elimination', readBy: 'the route', ...LOCAL },
   { name: UNREACHED, on: 'response', setBy: 'the inbound connection manager', readBy: 'the retry policy', ...MESH },

@@ -8,6 +8,7 @@
 import { register } from 'proxy-wasm-assemblyscript-sdk';
 import { AgentPlugin } from './agent/filter';
 import { ConnectionEliminationPlugin } from './connection-elimination/filter';
+import { DegradationPlugin } from './degradation/filter';
 import { Suite } from './fused-suite';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
@@ -22,6 +23,7 @@ register('lane-fallback', () => new LaneFallbackPlugin());
 register('outlier-blacklist', () => new OutlierBlacklistPlugin());
 register('overload-shedding', () => new OverloadSheddingPlugin());
 register('connection-elimination', () => new ConnectionEliminationPlugin());
+register('degradation', () => new DegradationPlugin());
 register('agent', () => new AgentPlugin());
 
 export * from 'proxy-wasm-assemblyscript-sdk/exports/core';

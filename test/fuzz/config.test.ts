@@ -17,6 +17,7 @@ const CASES = 10_000;
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);
 const FILTERS = [
   'agent',
+  'degradation',
   'lane-tagging',
   'trace-propagation',
   'lane-fallback',

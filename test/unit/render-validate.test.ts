@@ -21,6 +21,9 @@ tag: { header: x-lane }
 trace: { sources: [{ header: traceparent }, { header: x-request-id }], entries: 1024 }
 tracing: { inbound: 0, outbound: 100 }
 agent: { interval: 500ms, mainThreadPercent: 0.5, cpu: host }
+degradation:
+  drops: [{ name: part, from: [web, edge], to: [api], interface: pay, percent: 12.5, class: 8 }]
+  cuts: [{ name: side, from: [web], service: plain, on: false, when: { cpuPercent: 95, shedClass: 8 }, answer: { status: 200, body: '[]' } }]
 gateways:
   - name: edge
     trust: { cidrs: [127.0.9.9/32] }
@@ -35,7 +38,7 @@ services:
     lb: { policy: ring_hash, hashHeader: x-user }
     interfaces: [{ name: pay, methods: [POST], prefix: /pay }]
     instances: { main: { replicas: 4 }, u1: { replicas: 2 }, u2: {}, GROUP_1: {} }
-  plain: { protocol: http2, lb: { policy: maglev, hashHeader: x-user }, idempotent: true, instances: { main: {} } }
+  plain: { breaker: { coolDownMs: 1000 }, protocol: http2, lb: { policy: maglev, hashHeader: x-user }, idempotent: true, instances: { main: {} } }
 lanes:
   canary: { mode: strict }
   u1: {}

@@ -1,0 +1,225 @@
+/** Degradation on a real Envoy: the section comes from the words of `causeway.yaml`, and is switched as `apply` does it. */
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { Agent, request } from 'undici';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { laneScheme } from '../../envoy-configs/clusters.ts';
+import { routerFilter, wasmExtension, wasmPlace } from '../../envoy-configs/filters.ts';
+import { resolveMesh } from '../../envoy-configs/resolve.ts';
+import { outboundSections } from '../../envoy-configs/sections.ts';
+import { discoveryFile, PATHS } from '../../envoy-configs/xds.ts';
+import { parseConfig } from '../../harness/config/load.ts';
+import { resolveEnvoy } from '../../harness/envoy/binary.ts';
+import { type Envoy, startEnvoy } from '../../harness/envoy/launcher.ts';
+import { staticCluster } from '../support/agent-envoy.ts';
+import { compilePlugin } from '../support/compile-plugin.ts';
+
+const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const BREAKER = 'breaker: { coolDownMs: 1000, stepMs: 500 }';
+
+let folder: string;
+let module: string;
+let envoy: Envoy;
+let url: string;
+let seen = 0;
+let behave: 'well' | 'badly' | 'never' = 'well';
+const client = new Agent({ connections: 32 });
+
+const app = createServer((_request, response) => {
+  seen++;
+  if (behave === 'never') return;
+  response.statusCode = behave === 'well' ? 200 : 500;
+  response.end('the application');
+});
+
+/** The outbound section of one caller in a mesh with this about degradation. */
+function section(service: string, degradation: string): object {
+  const yaml = `mesh: test
+gateways: [{ name: edge, routes: [{ prefix: /, service: web }] }]
+services:
+  web: { instances: { base: {} } }
+  reviews: { ${service}${service === '' ? '' : ', '}interfaces: [{ name: one, template: '/reviews/{id}' }], instances: { base: {} } }
+degradation: ${degradation}
+`;
+  const mesh = resolveMesh(parseConfig(yaml, 'causeway.yaml'));
+  const web = mesh.services.find(({ name }) => name === 'web')?.instances[0];
+  if (web === undefined) throw new Error('no instance');
+  return outboundSections(mesh, laneScheme(mesh), web, mesh.services).degradation ?? {};
+}
+
+/** As `causeway apply` pushes it. */
+async function push(service: string, degradation: string): Promise<void> {
+  const sections = { degradation: section(service, degradation) } as Parameters<typeof wasmExtension>[2];
+  const path = join(folder, PATHS.extension('causeway.outbound'));
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(`${path}.new`, discoveryFile('extension', [wasmExtension('outbound', module, sections)]));
+  await rename(`${path}.new`, path);
+}
+
+interface Got {
+  readonly status: number;
+  readonly degraded: string | undefined;
+  readonly body: string;
+}
+
+let number = 0;
+
+async function call(options: { headers?: Record<string, string>; timeoutMs?: number } = {}): Promise<Got> {
+  const answer = await request(`${url}/reviews/7`, {
+    dispatcher: client,
+    headers: { host: 'reviews', 'x-request-id': `trace-${number++}`, ...options.headers },
+    signal: AbortSignal.timeout(options.timeoutMs ?? 10_000),
+  });
+  const degraded = answer.headers['x-causeway-degraded'];
+  return { status: answer.statusCode, degraded: degraded?.toString(), body: await answer.body.text() };
+}
+
+/** So many calls, `width` at a time. */
+async function calls(count: number, width = 8): Promise<Got[]> {
+  const got: Got[] = [];
+  let left = count;
+  await Promise.all(
+    Array.from({ length: width }, async () => {
+      while (left-- > 0) got.push(await call());
+    }),
+  );
+  return got;
+}
+
+const share = (got: readonly Got[], kind: string): number =>
+  (got.filter(({ degraded }) => degraded === kind).length / got.length) * 100;
+
+const until = (what: string, holds: () => Promise<boolean>, timeout = 30_000): Promise<void> =>
+  expect.poll(holds, { message: what, timeout, interval: 20 }).toBe(true);
+
+beforeAll(async () => {
+  module = await compilePlugin('filters/suite.ts');
+  folder = await mkdtemp(join(tmpdir(), 'deg-'));
+  await new Promise<void>((resolve) => {
+    app.listen(0, '127.0.0.1', resolve);
+  });
+  await push(BREAKER, '{}');
+  const manager = {
+    '@type': HCM,
+    stat_prefix: 'outbound',
+    generate_request_id: false,
+    route_config: {
+      virtual_hosts: [{ name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'app' } }] }],
+    },
+    http_filters: [wasmPlace('outbound', folder), routerFilter()],
+  };
+  const adminSocket = join(folder, 'admin.sock');
+  const config = join(folder, 'envoy.json');
+  await writeFile(
+    config,
+    JSON.stringify({
+      admin: { address: { pipe: { path: adminSocket } } },
+      node: { id: 'caller', cluster: 'web' },
+      static_resources: {
+        listeners: [
+          {
+            name: 'outbound',
+            address: { socket_address: { address: '127.0.0.1', port_value: 0 } },
+            filter_chains: [
+              { filters: [{ name: 'envoy.filters.network.http_connection_manager', typed_config: manager }] },
+            ],
+          },
+        ],
+        clusters: [staticCluster('app', [{ port: (app.address() as AddressInfo).port }])],
+      },
+    }),
+  );
+  envoy = await startEnvoy({
+    name: 'caller',
+    binary: (await resolveEnvoy()).path,
+    config,
+    adminSocket,
+    logPath: join(folder, 'envoy.log'),
+  });
+  const { body } = await envoy.admin.get('/listeners?format=json');
+  const port = /"port_value": (\d+)/.exec(body)?.[1];
+  url = `http://127.0.0.1:${port}`;
+}, 300_000);
+
+afterAll(async () => {
+  await client.destroy();
+  await envoy?.stop();
+  app.closeAllConnections();
+  app.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+beforeEach(() => {
+  behave = 'well';
+});
+
+describe('the breaker', () => {
+  it('opens on failures, probes once a second, and returns in steps', async () => {
+    expect(share(await calls(200), 'breaker')).toBe(0);
+    behave = 'badly';
+    // The good answers of the last 10 s count, so that it refuses in proportion first.
+    await until('an open breaker', async () => {
+      await calls(50);
+      return /opened_total\S*: [1-9]/.test((await envoy.admin.get('/stats?filter=degradation_opened')).body);
+    });
+    const [before, from] = [seen, Date.now()];
+    await until('three seconds of refusals', async () => {
+      await calls(20);
+      return Date.now() - from > 3_000;
+    });
+    expect(seen - before, 'probes').toBeLessThanOrEqual(Math.ceil((Date.now() - from) / 1000) + 1);
+    expect(seen - before).toBeGreaterThan(0);
+    behave = 'well';
+    const shares: number[] = [];
+    await until('the full return', async () => {
+      shares.push(share(await calls(50), 'breaker'));
+      return shares.at(-1) === 0;
+    });
+    expect(
+      shares.some((refused) => refused > 10 && refused < 90),
+      `steps in ${shares.join(' ')}`,
+    ).toBe(true);
+  });
+
+  it('takes callers that give up for timeouts', async () => {
+    await push('breaker: { coolDownMs: 1000, stepMs: 500, cancelMs: 300 }', '{}');
+    behave = 'never';
+    await Promise.allSettled(Array.from({ length: 30 }, () => call({ timeoutMs: 600 })));
+    await until('a refusal', async () => {
+      const tried = await Promise.allSettled(Array.from({ length: 10 }, () => call({ timeoutMs: 600 })));
+      return tried.some((one) => one.status === 'fulfilled' && one.value.degraded === 'breaker');
+    });
+  });
+});
+
+describe('switched while it runs', () => {
+  it('a proportional drop takes its share, within two points, and none when it is gone', async () => {
+    await push('', '{ drops: [{ name: third, from: [web], to: [reviews], interface: one, percent: 30 }] }');
+    await until('the drop', async () => share(await calls(40), 'drop') > 0);
+    const dropped = share(await calls(6_000, 16), 'drop');
+    expect(dropped).toBeGreaterThan(28);
+    expect(dropped).toBeLessThan(32);
+    const [first, again] = [
+      await call({ headers: { 'x-request-id': 'same' } }),
+      await call({ headers: { 'x-request-id': 'same' } }),
+    ];
+    expect(again.degraded, 'one trace').toBe(first.degraded);
+    await push('', '{ drops: [{ name: third, from: [web], to: [reviews], percent: 0 }] }');
+    await until('no drop', async () => share(await calls(40), 'drop') === 0);
+  });
+
+  it('a cut answers in place of the dependency, which is not asked', async () => {
+    const cut = (on: boolean) =>
+      `{ cuts: [{ name: off, service: reviews, on: ${on}, answer: { status: 203, body: '{"stars":null}' } }] }`;
+    await push('', cut(true));
+    await until('the stand-in', async () => (await call()).degraded === 'cut');
+    const before = seen;
+    expect(await call()).toEqual({ status: 203, degraded: 'cut', body: '{"stars":null}' });
+    expect(seen).toBe(before);
+    await push('', cut(false));
+    await until('the application', async () => (await call()).body === 'the application');
+  });
+});
