@@ -162,6 +162,13 @@ describe('simulated: the share that is refused', () => {
     expect<i32>(three.refused).toBe(0);
   });
 
+  it('would be nearly all for the same two hosts, were they counted together', () => {
+    const pooled = new Run(new Group(), 200);
+    pooled.pass(60, [0.5]);
+    pooled.pass(30, [0.5]);
+    expect<bool>(pooled.share() > 90).toBe(true);
+  });
+
   it('is all but probes when all of three hosts are bad', () => {
     const run = new Run(new Group(), 300);
     run.pass(30, [0, 0, 0]);

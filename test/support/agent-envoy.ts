@@ -196,6 +196,8 @@ function bootstrap(options: AgentEnvoyOptions, adminSocket: string, door: string
   return {
     admin: { address: { pipe: { path: adminSocket } } },
     node: { id: 'agent', cluster: 'agent' },
+    // As the builders render it, for hosts with an address; the admin's has none.
+    cluster_manager: { upstream_bind_config: { source_address: { address: '127.0.0.1', port_value: 0 } } },
     overload_manager: {
       refresh_interval: '0.25s',
       resource_monitors: [cpuMonitor(options.agent ?? { intervalMs: 1000, mainThreadPercent: 1, cpu: 'host' })],
