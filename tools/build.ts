@@ -68,6 +68,7 @@ if (import.meta.filename === process.argv[1]) {
     compile('filters/suite.ts', 'build/causeway.wasm'),
     bundle('causeway', 'build/causeway.mjs'),
     bundle('bookinfo', 'build/bookinfo.mjs'),
+    bundle('overload', 'build/overload.mjs'),
   ]);
   const digest = createHash('sha256').update(wasm).digest('hex');
   process.stdout.write(`build/causeway.wasm  ${wasm.length} bytes  sha256 ${digest}\nbuild/causeway.mjs\n`);

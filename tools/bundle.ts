@@ -9,6 +9,7 @@ const MANIFEST: { version: string } = createRequire(import.meta.url)('../package
 export const SCRIPTS = {
   causeway: 'harness/cli/main.ts',
   bookinfo: 'harness/bookinfo/main.ts',
+  overload: 'harness/overload/main.ts',
 } as const;
 
 /** Bundles one of them into `outFile`, with everything from node_modules that it uses. */
