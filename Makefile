@@ -60,6 +60,10 @@ demo-compose: setup build ## the same by docker-compose
 bench: setup build ## CPU per request beside the peers; writes build/bench.json
 	@$(TSX) test/bench/main.ts
 
+.PHONY: bench-overload
+bench-overload: setup build ## overload protection beside stock Envoy's; writes build/bench-overload.json and .svg
+	@$(TSX) test/bench-overload/main.ts
+
 .PHONY: verify
 verify: setup build ## everything at full size; summaries go to docs/figures
 	@$(TSX) tools/verify.ts

@@ -10,6 +10,7 @@ import { up } from '../commands/up.ts';
 import { validate } from '../commands/validate.ts';
 import { ConfigError } from '../config/errors.ts';
 import { demo } from '../demo/command.ts';
+import { demoOverload } from '../demo/overload/command.ts';
 import { runSupervisor } from './drivers.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { addLaneCommands, oneOf, type Runner, wholeNumber } from './lane-commands.ts';
@@ -124,14 +125,19 @@ export function createProgram(): Command {
     .option('--post <percent>', 'share of POST requests', wholeNumber)
     .option('--target <url>', 'instead of the first gateway')
     .action((_options, command: Command) => run(command, drive));
-  program
+  const story = program
     .command('demo')
-    .description('tell the lane story on real Envoys and check every scene')
+    .description('tell the lane story on real Envoys and check every scene; `demo overload` shows overload protection')
     .option(...driver)
     .option('--scale <n>', 'divides the number of requests of the heavy scenes; 1 = full size', wholeNumber, 20)
     .option('--scenes <numbers>', 'only these scenes, comma separated')
     .option('-o, --out <folder>', 'where demo.json and demo.html go', 'build')
     .action((_options, command: Command) => run(command, demo));
+  story
+    .command('overload')
+    .description('the same crowd before the same application, with and without protection; takes less than a minute')
+    .option('-o, --out <folder>', 'where demo-overload.json goes', 'build')
+    .action((_options, command: Command) => run(command, demoOverload));
   addLaneCommands(program, run);
   addTlsCommands(program, run);
   program.command('supervise <folder>', { hidden: true }).action((folder: string) => runSupervisor(folder));

@@ -8,17 +8,26 @@ import { LoadRecord, OUTCOME } from './record.ts';
 export interface LoadSecond {
   /** From 1. */
   readonly second: number;
+  /** In the order of the plan's streams. */
+  readonly streams: readonly StreamSecond[];
+}
+
+export interface StreamSecond {
+  /** Became due in this second. */
   readonly offered: number;
-  /** Answered 2xx in time. */
+  /** Answered 2xx in this second. */
   readonly good: number;
   /** Answered otherwise. */
   readonly refused: number;
   readonly gaveUp: number;
 }
 
+const NOTHING: StreamSecond = { offered: 0, good: 0, refused: 0, gaveUp: 0 };
+
 interface Waiting {
   readonly number: number;
   readonly at: number;
+  readonly stream: number;
   readonly connection: Connection;
   ended: boolean;
 }
@@ -43,7 +52,7 @@ export class Load {
   private readonly waiting: Waiting[] = [];
   private oldest = 0;
   private start = 0;
-  private second = { offered: 0, good: 0, refused: 0, gaveUp: 0 };
+  private second: { -readonly [K in keyof StreamSecond]: number }[];
   private seconds = 0;
   private worstLagMs = 0;
 
@@ -52,6 +61,7 @@ export class Load {
     this.watch = watch;
     this.record = new LoadRecord(expectedArrivals(plan));
     this.random = new Random(plan.seed).fork(0);
+    this.second = plan.streams.map(() => ({ ...NOTHING }));
     this.heads = plan.streams.map(({ path, headers }) => {
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
       return `GET ${path} HTTP/1.1\r\nhost: ${plan.authority}\r\n${lines.join('')}`;
@@ -91,9 +101,9 @@ export class Load {
     const [name, value] = plan.coreHeader;
     const head = `${this.heads[stream]}${core ? `${name}: ${value}\r\n` : ''}${plan.userHeader}: u${user}\r\nx-request-id: ${id}\r\n\r\n`;
     const number = this.record.add(at, stream, core);
-    this.second.offered++;
+    this.count(stream, 'offered');
     const connection = this.idle.pop() ?? new Connection(plan.address, plan.port, this.closed);
-    const waiting: Waiting = { number, at, connection, ended: false };
+    const waiting: Waiting = { number, at, stream, connection, ended: false };
     this.waiting.push(waiting);
     connection.send(head, (status) => this.end(waiting, status));
   }
@@ -101,9 +111,8 @@ export class Load {
   private end(waiting: Waiting, status: number): void {
     waiting.ended = true;
     this.record.end(waiting.number, performance.now() - this.start - waiting.at, status);
-    if (status === OUTCOME.gaveUp) this.second.gaveUp++;
-    else if (status >= 200 && status < 300) this.second.good++;
-    else this.second.refused++;
+    const good = status >= 200 && status < 300;
+    this.count(waiting.stream, status === OUTCOME.gaveUp ? 'gaveUp' : good ? 'good' : 'refused');
     if (waiting.connection.usable && this.idle.length < MAX_IDLE) this.idle.push(waiting.connection);
   }
 
@@ -122,8 +131,13 @@ export class Load {
 
   private tellSecond(): void {
     this.seconds++;
-    this.watch({ second: this.seconds, ...this.second });
-    this.second = { offered: 0, good: 0, refused: 0, gaveUp: 0 };
+    this.watch({ second: this.seconds, streams: this.second });
+    this.second = this.second.map(() => ({ ...NOTHING }));
+  }
+
+  private count(stream: number, what: keyof StreamSecond): void {
+    const second = this.second[stream];
+    if (second !== undefined) second[what]++;
   }
 
   private readonly closed = (connection: Connection): void => {

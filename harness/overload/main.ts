@@ -4,6 +4,8 @@
  *   node overload.mjs app <AppSettings as JSON>      reads AppChange objects, one JSON line each, from standard input
  *   node overload.mjs load <LoadPlan as JSON> <file> writes LoadSecond lines to standard output, the record to the file
  *
+ * LISTEN_HOST and LISTEN_PORT, as a mesh's driver gives them to any application, stand for settings that are left out.
+ *
  * Both end when their standard input closes, so that nothing is left behind when their parent is killed.
  */
 import { createInterface } from 'node:readline';
@@ -20,7 +22,9 @@ function say(line: object): void {
 }
 
 if (role === 'app') {
-  const app = await App.start(JSON.parse(json) as AppSettings);
+  const { LISTEN_HOST, LISTEN_PORT } = process.env;
+  const place = { address: LISTEN_HOST ?? '127.0.0.1', port: Number(LISTEN_PORT ?? 0) };
+  const app = await App.start(Object.assign(place, JSON.parse(json) as Omit<AppSettings, 'address' | 'port'>));
   input.on('line', (line) => app.change(JSON.parse(line) as AppChange));
   say({ listening: app.port });
 } else if (role === 'load') {

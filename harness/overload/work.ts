@@ -49,6 +49,7 @@ export class Work<T> {
   private head = 0;
   private running: Job<T>[] = [];
   private looked = 0;
+  private deck: number[] = [];
 
   constructor(settings: WorkSettings, random: Random) {
     this.settings = settings;
@@ -59,6 +60,7 @@ export class Work<T> {
   /** Takes effect for what starts from now on. The number of slots stays. */
   change(settings: Partial<Omit<WorkSettings, 'slots'>>): void {
     this.settings = { ...this.settings, ...settings };
+    this.deck = [];
   }
 
   /** Requests that wait or are worked on. */
@@ -115,14 +117,37 @@ export class Work<T> {
   }
 
   private serviceMs(): number {
-    const { service, slowdown } = this.settings;
-    switch (service.kind) {
-      case 'fixed':
-        return service.meanMs * slowdown;
-      case 'exponential':
-        return this.random.exponential(service.meanMs) * slowdown;
-      case 'bimodal':
-        return (this.random.next() < service.longShare ? service.longMs : service.shortMs) * slowdown;
+    if (this.deck.length === 0) this.deck = shuffled(deckOf(this.settings.service), this.random);
+    return (this.deck.pop() ?? 0) * this.settings.slowdown;
+  }
+}
+
+/** Service times are dealt from shuffled decks of this many, each with exactly the mean of its distribution. */
+const DECK = 190;
+
+/**
+ * One deck: independent draws would move the capacity by a few percent from one run to the next, more than what is looked for.
+ */
+function deckOf(service: ServiceTime): number[] {
+  switch (service.kind) {
+    case 'fixed':
+      return [service.meanMs];
+    case 'exponential': {
+      const quantiles = Array.from({ length: DECK }, (_, n) => -Math.log(1 - (n + 0.5) / DECK));
+      const mean = quantiles.reduce((sum, one) => sum + one, 0) / DECK;
+      return quantiles.map((one) => (one / mean) * service.meanMs);
+    }
+    case 'bimodal': {
+      const long = Math.round(DECK * service.longShare);
+      return Array.from({ length: DECK }, (_, n) => (n < long ? service.longMs : service.shortMs));
     }
   }
+}
+
+function shuffled(values: number[], random: Random): number[] {
+  for (let n = values.length - 1; n > 0; n--) {
+    const other = random.below(n + 1);
+    [values[n], values[other]] = [values[other] ?? 0, values[n] ?? 0];
+  }
+  return values;
 }

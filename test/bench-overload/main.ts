@@ -12,10 +12,12 @@ import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { stopAll } from '../bench/envoy.ts';
+import { allHold, verdictLines, writeFigures } from '../figures/figures.ts';
+import { overloadFigures } from './figures.ts';
 import { quick } from './quick.ts';
 import { resultChart, resultTable } from './report.ts';
 import { allResults, forgetResults, keepResult } from './results.ts';
-import { runStep, steps } from './steps.ts';
+import { ourName, runStep, steps } from './steps.ts';
 
 const { values: options } = parseArgs({
   options: {
@@ -58,8 +60,12 @@ async function main(): Promise<void> {
     }
     if (!options.report) await run();
     const results = allResults();
-    writeFileSync(SVG, resultChart(results, 'overload-shedding, exact, 1 worker'));
-    say(`\n${resultTable(results)}\nbuild/bench-overload.svg`);
+    writeFileSync(SVG, resultChart(results, ourName('exact', 1)));
+    const figures = writeFigures('bench-overload', overloadFigures(results));
+    say(
+      `\n${resultTable(results)}\nbuild/bench-overload.json, build/bench-overload.svg\n${verdictLines(figures).join('\n')}`,
+    );
+    process.exitCode = allHold(figures) ? 0 : 1;
   } finally {
     await stopAll();
   }

@@ -1,4 +1,5 @@
-import { type HttpFilter, listener, plainCluster, plainRoute } from '../bench/config.ts';
+import { join } from 'node:path';
+import { type HttpFilter, listener, plainCluster, plainRoute, wasmFilter } from '../bench/config.ts';
 
 /** One way to protect an application, as a chain of stock Envoy: its filters, and the limits of the cluster behind it. */
 export interface Protection {
@@ -61,6 +62,18 @@ export function stockProtections(capacity: number, slots: number): Protection[] 
     { name: PEERS.admission, filters: [admissionControl], maxRequests: null },
     { name: PEERS.breaker, filters: [], maxRequests: tunedMaxRequests(capacity, slots) },
   ];
+}
+
+/** The shipped module's filter alone; T2 from the application's header or inferred. */
+export function shedding(name: string, queueTime: 'header' | 'none'): Protection {
+  const filter = wasmFilter({
+    file: join(import.meta.dirname, '../../build/causeway.wasm'),
+    rootId: 'overload-shedding',
+    vmId: 'bench-overload',
+    role: 'inbound',
+    configuration: { direction: 'inbound', queueTime },
+  });
+  return { name, filters: [filter], maxRequests: null };
 }
 
 export interface Ports {

@@ -24,7 +24,7 @@ export function forgetResults(): void {
 /** Keeps a result of one step, in place of that of an earlier run of the same scenario, variant and seed. */
 export function keepResult(step: string, result: Result): void {
   mkdirSync(folder, { recursive: true });
-  const file = join(folder, `${step}.json`);
+  const file = join(folder, `${step.replaceAll(/[^a-z0-9-]+/g, '-')}.json`);
   const earlier = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Result[]) : [];
   const { scenario, variant, seed } = result;
   const kept = earlier.filter((old) => old.scenario !== scenario || old.variant !== variant || old.seed !== seed);

@@ -1,5 +1,5 @@
 import { measure } from './measures.ts';
-import { type Protection, stockProtections } from './protections.ts';
+import { type Protection, shedding, stockProtections } from './protections.ts';
 import type { Result } from './results.ts';
 import { after, fullCapacity, SCENARIOS, type Scenario } from './scenarios.ts';
 import { series } from './series.ts';
@@ -22,7 +22,17 @@ export interface Step {
 }
 
 /** Scenarios in which the peers are measured: those that are about protection as such. */
-const PEER_SCENARIOS = ['0.8×', '1×', '2×', '5×', '10×', 'dependency 10→150 ms', 'half speed'];
+const PEER_SCENARIOS = [
+  '0.8×',
+  '1×',
+  '2×',
+  '5×',
+  '10×',
+  'dependency 10→150 ms',
+  'half speed',
+  '2× of 50/s',
+  '2× of 5,000/s',
+];
 
 export function stockVariants(): Variant[] {
   return stockProtections(1, 1).map(({ name }, n) => ({
@@ -33,15 +43,39 @@ export function stockVariants(): Variant[] {
   }));
 }
 
+/** What the application reports, in words and as its header. */
+const REPORTS = [
+  { report: 'exact', queueTime: 'header', queueHeader: 'x-queue-ms' },
+  { report: 'inferred', queueTime: 'none', queueHeader: '' },
+] as const;
+
+const WORKERS = [1, 2] as const;
+
+export function ourName(report: (typeof REPORTS)[number]['report'], workers: (typeof WORKERS)[number]): string {
+  return `overload-shedding, ${report}, ${workers} worker${workers === 1 ? '' : 's'}`;
+}
+
+/** Every way in which the filter has to hold its bars. */
+export function ourVariants(): Variant[] {
+  return REPORTS.flatMap(({ report, queueTime, queueHeader }) =>
+    WORKERS.map((workers) => {
+      const name = ourName(report, workers);
+      return { name, workers, queueHeader, protection: () => shedding(name, queueTime) };
+    }),
+  );
+}
+
 export function steps(): Step[] {
-  return [
-    {
-      name: 'peers',
-      shows: 'what stock Envoy offers',
-      scenarios: SCENARIOS.filter(({ name }) => PEER_SCENARIOS.includes(name)),
-      variants: stockVariants(),
-    },
-  ];
+  const peers: Step = {
+    name: 'peers',
+    shows: 'what stock Envoy offers',
+    scenarios: SCENARIOS.filter(({ name }) => PEER_SCENARIOS.includes(name)),
+    variants: stockVariants(),
+  };
+  const ours = ourVariants().map((variant): Step => {
+    return { name: variant.name, shows: variant.name, scenarios: SCENARIOS, variants: [variant] };
+  });
+  return [peers, ...ours];
 }
 
 /** Above this the load generator did not get the time it needs, and latencies are its own, milliseconds. */
