@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { Rejected } from '../apply/push.ts';
 import { apply } from '../commands/apply.ts';
+import { doctor } from '../commands/doctor.ts';
 import { down } from '../commands/down.ts';
 import { drive } from '../commands/drive.ts';
 import { render } from '../commands/render.ts';
@@ -115,6 +116,11 @@ export function createProgram(): Command {
     .description('check the file, and by Envoy what is rendered from it')
     .option('--no-envoy', 'check the file only')
     .action((_options, command: Command) => run(command, validate));
+  program
+    .command('doctor [folder]')
+    .description('find known mistakes in configurations (of Envoy, of Istio, causeway.yaml) or in a running Envoy')
+    .option('--live <url>', 'admin interface of a running Envoy: http://address:port or unix:/path')
+    .action((folder: string | undefined, _options, command: Command) => run(command, doctor(folder)));
   program
     .command('drive')
     .description('send traffic and say who served it')

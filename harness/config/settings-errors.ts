@@ -40,6 +40,23 @@ export function settingsProblems(config: CausewayConfig): Problem[] {
   return [...found.values()];
 }
 
+const plugins = new Map<string, (value: unknown) => Problem[]>();
+
+/**
+ * What is wrong with a plugin's whole configuration: the suite's by `causeway`, one filter's by its name; undefined for a root id
+ * that the module has not.
+ */
+export function checkPlugin(rootId: string, configuration: unknown): Problem[] | undefined {
+  if (rootId !== 'causeway' && !(rootId in sections)) return undefined;
+  let checker = plugins.get(rootId);
+  if (checker === undefined) {
+    const suite = suiteSchema() as { properties: Readonly<Record<string, object>>; $defs: object };
+    checker = checkerOf(rootId === 'causeway' ? suite : { ...suite.properties[rootId], $defs: suite.$defs });
+    plugins.set(rootId, checker);
+  }
+  return checker(configuration);
+}
+
 /** All sections, in the words that the formats of the module have. */
 function suiteSchema(): object {
   const normal = (schemas: Readonly<Record<string, unknown>>) =>
