@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { Rejected } from '../apply/push.ts';
 import { apply } from '../commands/apply.ts';
 import { doctor } from '../commands/doctor.ts';
+import { centre } from '../commands/centre.ts';
 import { down } from '../commands/down.ts';
 import { drive } from '../commands/drive.ts';
 import { render } from '../commands/render.ts';
@@ -144,6 +145,19 @@ export function createProgram(): Command {
     .description('the same crowd before the same application, with and without protection; takes less than a minute')
     .option('-o, --out <folder>', 'where demo-overload.json goes', 'build')
     .action((_options, command: Command) => run(command, demoOverload));
+  program
+    .command('centre')
+    .description('run the healing centre: agents report, it confirms what several of them see')
+    .option('--address <ip>', 'where to listen; beyond loopback only with TLS', '127.0.0.1')
+    .option('--port <n>', 'port; 0 = any', wholeNumber, 7070)
+    .option('--credentials <file>', 'who may speak', 'centre-credentials.json')
+    .option('--tls-cert <file>', 'certificate of the centre')
+    .option('--tls-key <file>', 'its key')
+    .option('--tls-ca <file>', 'what signs the certificates of agents and operators')
+    .option('--recover-command <path>', 'program that brings an instance back: <service> <instance> <ip:port>')
+    .option('--recover-webhook <url>', 'is told instead, by POST')
+    .option('--recover', 'really do it; otherwise only counted')
+    .action((_options, command: Command) => run(command, centre));
   addLaneCommands(program, run);
   addTlsCommands(program, run);
   program.command('supervise <folder>', { hidden: true }).action((folder: string) => runSupervisor(folder));
