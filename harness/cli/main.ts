@@ -1,8 +1,8 @@
 import { Command, CommanderError } from 'commander';
 import { Rejected } from '../apply/push.ts';
 import { apply } from '../commands/apply.ts';
-import { doctor } from '../commands/doctor.ts';
 import { centre } from '../commands/centre.ts';
+import { doctor } from '../commands/doctor.ts';
 import { down } from '../commands/down.ts';
 import { drive } from '../commands/drive.ts';
 import { render } from '../commands/render.ts';
