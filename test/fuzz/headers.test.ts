@@ -229,7 +229,7 @@ describe('random and mutated requests', () => {
   for (const [number, scenario] of SCENARIOS.entries()) {
     it(`${scenario.name}: the module does what the reference does`, { timeout: 900_000 }, () => {
       const comparison = new Comparison(module, scenario, { seed: number + 1 });
-      const cases = Math.ceil(scaled(CASES, 2_000) / SCENARIOS.length);
+      const cases = Math.ceil(scaled(CASES, 5_000) / SCENARIOS.length);
       for (let i = 0; i < cases; i++) comparison.run(i);
       comparison.finish();
       for (const [name, count] of comparison.counters()) counted.set(name, (counted.get(name) ?? 0) + count);
