@@ -13,6 +13,7 @@ import { validate } from '../commands/validate.ts';
 import { ConfigError } from '../config/errors.ts';
 import { demo } from '../demo/command.ts';
 import { demoOverload } from '../demo/overload/command.ts';
+import { demoTls } from '../demo/tls/command.ts';
 import { runSupervisor } from './drivers.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
 import { addLaneCommands, oneOf, type Runner, wholeNumber } from './lane-commands.ts';
@@ -158,6 +159,11 @@ export function createProgram(): Command {
     .option('--recover-webhook <url>', 'is told instead, by POST')
     .option('--recover', 'really do it; otherwise only counted')
     .action((_options, command: Command) => run(command, centre));
+  story
+    .command('tls')
+    .description('calls to one service change between plaintext and TLS under load; takes less than a minute')
+    .option('-o, --out <folder>', 'where demo-tls.json goes', 'build')
+    .action((_options, command: Command) => run(command, demoTls));
   addLaneCommands(program, run);
   addTlsCommands(program, run);
   program.command('supervise <folder>', { hidden: true }).action((folder: string) => runSupervisor(folder));
