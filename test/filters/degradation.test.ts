@@ -330,7 +330,7 @@ describe('host calls', () => {
     start({ services: [{ ...REVIEWS, breaker: {} }] });
     send();
     const calm = send();
-    expect(hostCalls(calm, 'proxy_on_request_headers')).toEqual(['get_header_map_value :authority']);
+    expect(hostCalls(calm, 'proxy_on_request_headers')).toEqual(['get_header_map_pairs RequestHeaders']);
     expect(hostCalls(calm, 'proxy_on_log').map((call) => call.split(' ')[0])).toEqual([
       'get_header_map_value',
       'get_property',
