@@ -116,3 +116,8 @@ export function wholeNumber(text: string): number {
   if (/^[1-9][0-9]{0,6}$/.test(text)) return Number(text);
   throw new InvalidArgumentError('expected a whole number above 0');
 }
+
+export function portNumber(text: string): number {
+  if (/^[0-9]{1,5}$/.test(text) && Number(text) <= 65_535) return Number(text);
+  throw new InvalidArgumentError('expected a port, 0 to 65535');
+}

@@ -16,7 +16,7 @@ import { demoOverload } from '../demo/overload/command.ts';
 import { demoTls } from '../demo/tls/command.ts';
 import { runSupervisor } from './drivers.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
-import { addLaneCommands, oneOf, type Runner, wholeNumber } from './lane-commands.ts';
+import { addLaneCommands, oneOf, portNumber, type Runner, wholeNumber } from './lane-commands.ts';
 import type { GlobalOptions } from './options.ts';
 import { Output } from './output.ts';
 import { addTlsCommands } from './tls-commands.ts';
@@ -150,7 +150,7 @@ export function createProgram(): Command {
     .command('centre')
     .description('run the healing centre: agents report, it confirms what several of them see')
     .option('--address <ip>', 'where to listen; beyond loopback only with TLS', '127.0.0.1')
-    .option('--port <n>', 'port; 0 = any', wholeNumber, 7070)
+    .option('--port <n>', 'port; 0 = any', portNumber, 7070)
     .option('--credentials <file>', 'who may speak', 'centre-credentials.json')
     .option('--tls-cert <file>', 'certificate of the centre')
     .option('--tls-key <file>', 'its key')

@@ -10,6 +10,19 @@ import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 
 const BINARY = process.env.REDIS_SERVER ?? '/usr/bin/redis-server';
 
+/**
+ * Why tests with Redis cannot run here, or null. Where `CAUSEWAY_REQUIRE` names redis a missing server is a failure;
+ * elsewhere it is one loud line and counted as skipped.
+ */
+export function whyNoRedis(): string | null {
+  if (existsSync(BINARY)) return null;
+  const required = (process.env.CAUSEWAY_REQUIRE ?? '').split(',').map((word) => word.trim());
+  const missing = `${BINARY}: no such file; apt-get install redis-server, or set REDIS_SERVER`;
+  if (required.includes('redis')) throw new Error(`CAUSEWAY_REQUIRE names redis, but: ${missing}`);
+  console.warn(`\n*** SKIPPED: tests of the centre's shared state need Redis (${missing}) ***\n`);
+  return missing;
+}
+
 /** A real Redis server of one test. */
 export class Redis {
   readonly url: string;

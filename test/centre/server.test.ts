@@ -13,7 +13,7 @@ import { RedisStore } from '../../harness/centre/redis-store.ts';
 import { CentreServer, type TlsFiles } from '../../harness/centre/server.ts';
 import { MemoryStore, type Store } from '../../harness/centre/store.ts';
 import { checkerOf } from '../../harness/config/schema-errors.ts';
-import { Redis } from './redis.ts';
+import { Redis, whyNoRedis } from './redis.ts';
 
 const AGENT = 'agent-token-0123456789';
 const OTHER = 'other-token-0123456789';
@@ -306,7 +306,7 @@ describe('certificates', () => {
   });
 });
 
-describe('without its Redis', () => {
+describe.skipIf(whyNoRedis() !== null)('without its Redis', () => {
   it('the centre takes nothing, says so, and goes on when Redis is back', async () => {
     const redis = await Redis.start();
     await start(await RedisStore.connect(redis.url));
