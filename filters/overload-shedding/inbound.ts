@@ -157,7 +157,7 @@ export class InboundStream extends HttpStream {
     else shedder.offer(class_, dropped);
     if (shedder.judge(class_, drawn, time)) return this.admitted();
     unchecked(inbound.metrics.refused[class_]).add();
-    return inbound.refusal.refuse(shedder.threshold);
+    return inbound.refusal.refuse(shedder.told);
   }
 
   private admitted(): FilterHeadersStatus {

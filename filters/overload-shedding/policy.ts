@@ -56,6 +56,8 @@ const LEAST_SHARE: f64 = 0.3;
 const MOST_SHARE: f64 = 1.1;
 const GROWTH_PER_MS: f64 = 0.0003;
 const MOST_PROVEN: f64 = 3;
+/** What callers are to send, relative to what may come in. */
+const CALLERS_SHARE: f64 = 1.5;
 /** Of P·S, what a probe of the base time lets in: by class groups. */
 const PROBE_CORE: f64 = 0.8;
 const PROBE_DEFAULT: f64 = 0.6;
@@ -87,6 +89,8 @@ export class Shedder {
   hot: bool = false;
   /** First key that is over; `ALL` = none. */
   threshold: i32 = ALL;
+  /** The same for callers, who are to drop less: what they hold back cannot fill capacity that turns out to be idle. */
+  told: i32 = ALL;
   readonly estimator: Estimator = new Estimator();
   readonly flight: InFlight = new InFlight();
   readonly meter: Meter = new Meter();
@@ -339,6 +343,7 @@ export class Shedder {
     this.capacity = this.estimator.proven;
     this.admission = this.capacity * MOST_SHARE;
     this.threshold = ALL;
+    this.told = ALL;
   }
 
   /** T2: reported, inferred, or the age of the oldest request where nothing completes any more. */
@@ -394,11 +399,13 @@ export class Shedder {
     this.admission = min(admission, MOST_PROVEN * estimator.proven);
     const offered = sums.rate(Sum.Offered) + sums.rate(Sum.Dropped);
     this.threshold = thresholdFor(this.admission, offered, sums.classes);
+    this.told = thresholdFor(CALLERS_SHARE * this.admission, offered, sums.classes);
     if (sums.rate(Sum.Refused) > 0) this.refusedAt = now;
     const quiet = since(this.refusedAt, now) >= CALM_MS && queue < 1.5 * target;
     if (quiet && (this.admission > 1.2 * offered || offered < 0.95 * this.capacity)) {
       this.hot = false;
       this.threshold = ALL;
+      this.told = ALL;
       this.queueSince = now;
       this.growthSince = now;
       this.cpuSince = now;

@@ -132,7 +132,7 @@ export class OverloadStage {
     perSecond: number,
     seconds: number,
     headers: (n: number) => Readonly<Record<string, string>> = () => ({}),
-    patienceMs = 250,
+    patienceMs = 1_000,
   ): Promise<Answer[]> {
     const answers: Promise<Answer>[] = [];
     const began = performance.now();

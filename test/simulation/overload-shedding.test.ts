@@ -74,6 +74,18 @@ describe.each(MODES)('T2 %s, %i workers', (mode, workers) => {
     expect(median(results.map((result) => recovery(result, STEP, 0.95 * CAPACITY)))).toBeLessThanOrEqual(0.5);
   });
 
+  it('loses nothing when callers drop early', () => {
+    for (const factor of [2, 10]) {
+      const results = runs({ ...SERVER, offered: stepTo(factor), dropsEarly: true }, exact, workers);
+      const { goodput, coreShare, p99 } = medians(results, STEP + 1, 18);
+      expect(goodput, `${factor}`).toBeGreaterThanOrEqual(0.99 * CAPACITY);
+      expect(coreShare, `${factor}`).toBeGreaterThanOrEqual(0.97 * Math.min(1, 1 / (0.3 * factor)));
+      expect(p99, `${factor}`).toBeLessThanOrEqual(60);
+      const early = median(results.map((result) => result.early)) / ((18 - STEP) * CAPACITY * factor);
+      expect(early, `${factor}`).toBeGreaterThan(factor === 2 ? 0.15 : 0.7);
+    }
+  });
+
   it('goes on so for a minute', () => {
     const { goodput, coreShare, p99 } = medians(
       runs({ ...SERVER, seconds: 68, offered: stepTo(2) }, exact, workers),

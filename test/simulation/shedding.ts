@@ -13,11 +13,16 @@ export interface SheddingExports extends Record<string, unknown> {
   create(count: number, target: number): void;
   replace(worker: number, target: number): void;
   arrive(worker: number, cls: number, cohort: number, dropped: number, now: number): number;
+  callerJudges(cls: number, cohort: number, now: number): number;
+  callerDropped(cls: number): number;
+  callerHears(threshold: number, now: number): void;
+  callerAnswered(cls: number, cohort: number, now: number): void;
   admits(worker: number, cls: number, cohort: number, now: number): number;
   end(worker: number, number: number, how: number, t3: number, t2: number, now: number): void;
   tick(worker: number, cpu: number, now: number): void;
   isHot(worker: number): number;
   thresholdOf(worker: number): number;
+  toldBy(worker: number): number;
   inFlightOf(worker: number, now: number): number;
   peersOf(worker: number): number;
   queueOf(worker: number): number;
@@ -73,6 +78,8 @@ export interface Scenario {
   readonly slowness?: (seconds: number) => number;
   /** The application is stopped from … to (s). */
   readonly stopped?: readonly [from: number, to: number];
+  /** Callers keep thresholds and drop early. */
+  readonly dropsEarly?: boolean;
   /** No filter at all. */
   readonly unprotected?: boolean;
   /** Share of the first worker (rest evenly), changing with time. */
@@ -86,6 +93,7 @@ export interface Scenario {
 interface Job {
   readonly arrival: number;
   readonly core: boolean;
+  readonly cohort: number;
   readonly worker: number;
   readonly number: number;
   readonly admitted: boolean;
@@ -107,6 +115,8 @@ export interface Result {
   /** Response time of every answered request by time of its arrival (s). */
   readonly latencies: readonly (readonly [at: number, ms: number])[];
   readonly hotAt: readonly number[];
+  /** Requests that the caller dropped. */
+  readonly early: number;
 }
 
 const Kind = { Arrival: 0, Done: 1, Answer: 2, Patience: 3, Tick: 4 } as const;
@@ -169,6 +179,9 @@ const EPOCH = 1_700_001_000_000;
 const TICK_MS = 100;
 const COMPLETED = 0;
 const CANCELLED = 1;
+/** Of `Fate`. */
+const SAMPLE = 1;
+const DROPPED = 2;
 
 export function simulate(module: SheddingModule, scenario: Scenario): Result {
   const random = new Random(scenario.seed);
@@ -188,6 +201,7 @@ export function simulate(module: SheddingModule, scenario: Scenario): Result {
   const queue: Job[] = [];
   let head = 0;
   let busy = 0;
+  let early = 0;
   module.create(scenario.workers, target);
 
   const bin = (at: number): Bin => bins[Math.min(bins.length - 1, Math.floor(at / 100))] as Bin;
@@ -238,8 +252,9 @@ export function simulate(module: SheddingModule, scenario: Scenario): Result {
           const worker =
             scenario.workers === 1 || uniform() < first ? 0 : 1 + Math.floor(uniform() * (scenario.workers - 1));
           const cohort = random.below(128);
-          const number = scenario.unprotected ? 1 : module.arrive(worker, core ? 1 : 5, cohort, 0, time);
-          const made: Job = { arrival: now, core, worker, number, admitted: number !== 0, started: 0, open: true };
+          const number = scenario.unprotected ? 1 : offer(worker, core ? 1 : 5, cohort, time);
+          const admitted = number !== 0;
+          const made: Job = { arrival: now, core, cohort, worker, number, admitted, started: 0, open: true };
           const counts = bin(now);
           counts.offered++;
           if (core) counts.coreOffered++;
@@ -291,7 +306,20 @@ export function simulate(module: SheddingModule, scenario: Scenario): Result {
         break;
     }
   }
-  return { bins, latencies, hotAt };
+  return { bins, latencies, hotAt, early };
+
+  /** Through the caller's filter, when it has one, and the instance's: the number of the admitted request, or 0. */
+  function offer(worker: number, cls: number, cohort: number, time: number): number {
+    if (!scenario.dropsEarly) return module.arrive(worker, cls, cohort, 0, time);
+    const fate = module.callerJudges(cls, cohort, time);
+    if (fate === DROPPED) {
+      early++;
+      return 0;
+    }
+    const number = module.arrive(worker, cls, cohort, fate === SAMPLE ? module.callerDropped(cls) : 0, time);
+    if (number === 0) module.callerHears(module.toldBy(worker), time);
+    return number;
+  }
 
   function answer(job: Job, now: number): void {
     if (!job.open) return;
@@ -299,6 +327,7 @@ export function simulate(module: SheddingModule, scenario: Scenario): Result {
     const counts = bin(now);
     counts.good++;
     if (job.core) bin(job.arrival).coreGood++;
+    if (scenario.dropsEarly) module.callerAnswered(job.core ? 1 : 5, job.cohort, EPOCH + now);
     latencies.push([job.arrival / 1000, now - job.arrival]);
     if (scenario.unprotected) return;
     const t2 = scenario.exact ? job.started - job.arrival : Number.NaN;

@@ -5,8 +5,10 @@
 // Compiled in for its name: the build puts it in place of AssemblyScript's own.
 import 'proxy-wasm-assemblyscript-sdk/abi/abort';
 import { ptrOf, Slice, slice } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { Callee, Fate } from '../../../filters/overload-shedding/callers';
 import { RECORD_SIZE } from '../../../filters/overload-shedding/merge';
 import { Peers, Shedder } from '../../../filters/overload-shedding/policy';
+import { COHORTS } from '../../../filters/overload-shedding/priority';
 
 const LIFE_MS: f64 = 350;
 
@@ -53,6 +55,7 @@ const workers: Array<Worker> = [];
 
 /** Starts anew with `count` workers. */
 export function create(count: i32, target: f64): void {
+  callee = new Callee();
   workers.length = 0;
   for (let i = 0; i < count; i++) workers.push(newWorker(target));
 }
@@ -79,6 +82,25 @@ export function admits(worker: i32, class_: i32, cohort: i32, now: f64): bool {
   return workers[worker].shedder.admits(class_, cohort, now);
 }
 
+let callee: Callee = new Callee();
+
+/** What the caller does with a request: a `Fate`. */
+export function callerJudges(class_: i32, cohort: i32, now: f64): i32 {
+  return callee.active ? callee.judge(class_, cohort, now) : Fate.Send;
+}
+
+export function callerDropped(class_: i32): u32 {
+  return callee.takeDropped(class_);
+}
+
+export function callerHears(threshold: i32, now: f64): void {
+  callee.refused(1, threshold, now);
+}
+
+export function callerAnswered(class_: i32, cohort: i32, now: f64): void {
+  if (callee.active) callee.answered(1, class_ * COHORTS + cohort, now);
+}
+
 /** `how` is an `End`; `t2` `NaN` where the application reports none. */
 export function end(worker: i32, number: u32, how: i32, t3: f64, t2: f64, now: f64): void {
   workers[worker].shedder.end(number, how, t3, t2, now);
@@ -100,6 +122,10 @@ export function isHot(worker: i32): bool {
 
 export function thresholdOf(worker: i32): i32 {
   return workers[worker].shedder.threshold;
+}
+
+export function toldBy(worker: i32): i32 {
+  return workers[worker].shedder.told;
 }
 
 export function inFlightOf(worker: i32, now: f64): i32 {
