@@ -5,6 +5,7 @@ import { centre } from '../commands/centre.ts';
 import { doctor } from '../commands/doctor.ts';
 import { down } from '../commands/down.ts';
 import { drive } from '../commands/drive.ts';
+import { importCommand } from '../commands/import.ts';
 import { render } from '../commands/render.ts';
 import { renderIstioCommand } from '../commands/render-istio.ts';
 import { status } from '../commands/status.ts';
@@ -113,6 +114,14 @@ export function createProgram(): Command {
       'envoyfilter',
     )
     .action((_options, command: Command) => run(command, renderIstioCommand));
+  program
+    .command('import <files...>')
+    .description(
+      "make a causeway.yaml of lanes in Alibaba ASM's form: TrafficLabel, VirtualService with fallback, DestinationRule",
+    )
+    .option('-o, --out <file>', 'where to, instead of standard output')
+    .option('--name <mesh>', "the mesh's name", 'imported')
+    .action((files: string[], _options, command: Command) => run(command, importCommand(files)));
   program
     .command('validate')
     .description('check the file, and by Envoy what is rendered from it')
