@@ -4,6 +4,7 @@ import { yamlOf } from './istio/kube.ts';
 import { DEFAULT_MODULE, resolveIstio } from './istio/options.ts';
 import { renderIstio } from './istio/render.ts';
 import type { RenderTarget } from './mesh.ts';
+import { renderObservability } from './observability/render.ts';
 import { renderMesh } from './render.ts';
 import { resolveMesh } from './resolve.ts';
 import { type CausewayConfig, CausewaySchema } from './schema.ts';
@@ -43,6 +44,7 @@ export function published(root: string): { path: string; text: string }[] {
         text: stringify(JSON.parse(text), { aliasDuplicateObjects: false }),
       })),
     ),
+    ...renderObservability().map(({ path, text }) => ({ path: `envoy-configs/observability/rendered/${path}`, text })),
     ...renderIstio(mesh, istio).map(({ name, resources }) => ({
       path: `${BOOKINFO}/istio/${name}.yaml`,
       text: yamlOf(resources),

@@ -1,4 +1,5 @@
 import { calleesOf, type JsonObject, type Mesh, type Service } from '../mesh.ts';
+import { COVERAGE } from '../observability/filters.ts';
 import { gatewaySections, inboundSections, outboundSections } from '../sections.ts';
 import { statsConfig } from '../stats.ts';
 import { laneSubset, lanesOf } from './chains.ts';
@@ -44,12 +45,22 @@ function refuse(mesh: Mesh): void {
       `redirects: found "${redirect.name}", expected none: a provider-side redirect needs a static cluster in the sidecar, which Istio does not render; use steering`,
     );
   }
+  if (mesh.agent !== null) throw new NotOnIstio(`agent: found its settings, expected none: ${COVERAGE.agent?.istio}`);
   const sharded = mesh.services.find(({ shards }) => shards > 0);
   if (sharded) {
     throw new NotOnIstio(
       `services.${sharded.name}.shards: found ${sharded.shards}, expected none: under Istio endpoints have no labels to choose a shard by`,
     );
   }
+}
+
+/** Filters that Istio's resources cannot carry may not be asked for: half of one would be worse than none. */
+function refuseSections(sections: JsonObject): JsonObject {
+  for (const name of Object.keys(sections)) {
+    const why = COVERAGE[name]?.istio;
+    if (typeof why === 'string') throw new NotOnIstio(`${name}: found its settings, expected none: ${why}`);
+  }
+  return sections;
 }
 
 function ofService(mesh: Mesh, service: Service, istio: IstioOptions): Resource[] {
@@ -111,7 +122,7 @@ function ofGateway(mesh: Mesh, id: string, istio: IstioOptions): Resource[] {
   const gateway = mesh.gateways.find((candidate) => candidate.id === id);
   if (!gateway) return [];
   const wasm = istio.api === 'envoyfilter';
-  const sections = byRoute(gatewaySections(mesh, SCHEME(mesh), id));
+  const sections = byRoute(refuseSections(gatewaySections(mesh, SCHEME(mesh), id)));
   return [
     ...gatewayResources(mesh, gateway, istio),
     gatewayLaneFilter(mesh, gateway, istio),
@@ -129,8 +140,8 @@ function sidecarSections(mesh: Mesh, service: Service, role: 'inbound' | 'outbou
   const [instance] = service.instances;
   if (!instance) return {};
   return role === 'inbound'
-    ? inboundSections(mesh, instance)
-    : byRoute(outboundSections(mesh, SCHEME(mesh), instance, calleesOf(mesh, service)));
+    ? refuseSections(inboundSections(mesh, instance))
+    : byRoute(refuseSections(outboundSections(mesh, SCHEME(mesh), instance, calleesOf(mesh, service))));
 }
 
 /** lane-fallback tells the routes, and learns who served from metadata; sidecars of all instances are told the same. */

@@ -8,6 +8,7 @@ import { drive } from '../commands/drive.ts';
 import { importCommand } from '../commands/import.ts';
 import { render } from '../commands/render.ts';
 import { renderIstioCommand } from '../commands/render-istio.ts';
+import { renderObservabilityCommand } from '../commands/render-observability.ts';
 import { status } from '../commands/status.ts';
 import { up } from '../commands/up.ts';
 import { validate } from '../commands/validate.ts';
@@ -114,6 +115,11 @@ export function createProgram(): Command {
       'envoyfilter',
     )
     .action((_options, command: Command) => run(command, renderIstioCommand));
+  renderCommand
+    .command('observability')
+    .description("write Prometheus' configuration and alert rules and a Grafana dashboard into a folder")
+    .option('-o, --out <folder>', 'where to', 'rendered')
+    .action((_options, command: Command) => run(command, renderObservabilityCommand));
   program
     .command('import <files...>')
     .description(

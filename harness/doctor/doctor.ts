@@ -10,6 +10,12 @@ export interface KnownModule {
   readonly manifest: string;
 }
 
+/** Names of all rules, with those that only a running Envoy shows. */
+export function ruleNames(): string[] {
+  const rules = [...ENVOY_RULES, ...PLUGIN_RULES, ...ISTIO_RULES, ...GROUP_RULES, shaRule(undefined)];
+  return [...rules.map(({ name }) => name), 'trace-header', 'readable'];
+}
+
 /** Every rule on every document; in the order of the documents. */
 export function diagnose(documents: readonly Document[], module?: KnownModule): Finding[] {
   const rules = [...ENVOY_RULES, ...PLUGIN_RULES, ...ISTIO_RULES, shaRule(module)];

@@ -44,6 +44,8 @@ export class ControlPlane {
   private readonly lines: AsyncIterator<string>;
   private readonly folder: string;
   private stderr = '';
+  /** The last change under way: the next one waits for it, since both write the same folder and read the same answers. */
+  private last: Promise<void> = Promise.resolve();
 
   private constructor(child: ChildProcess, folder: string) {
     this.child = child;
@@ -70,11 +72,17 @@ export class ControlPlane {
     return plane;
   }
 
-  /** Replaces all resources; resolves when Istio has taken them, and rejects when it refuses them. */
-  async apply(files: ResourceFiles): Promise<void> {
-    write(this.folder, files);
-    this.child.stdin?.write('reload\n');
-    await this.expect('loaded');
+  /** Replaces all resources by what they are when their turn has come; resolves when Istio has taken them, and rejects when it refuses them. */
+  apply(files: () => ResourceFiles): Promise<void> {
+    const next = this.last
+      .catch(() => undefined)
+      .then(async () => {
+        write(this.folder, files());
+        this.child.stdin?.write('reload\n');
+        await this.expect('loaded');
+      });
+    this.last = next;
+    return next;
   }
 
   /** Ends it: its standard input's end is its signal. */

@@ -103,7 +103,7 @@ export class IstioDeployment implements RunningMesh {
     const versions = await this.versions();
     this.current = next;
     this.loaded = loaded;
-    await this.plane.apply(this.files());
+    await this.plane.apply(() => this.files());
     for (const plan of next.plans.filter(({ node }) => !known.has(node.id))) await this.options.driver.start(plan);
     for (const plan of changed) {
       await this.options.driver.stop(plan.node.id);
@@ -120,7 +120,7 @@ export class IstioDeployment implements RunningMesh {
     if (this.notReady.has(id) === !ready) return;
     if (ready) this.notReady.delete(id);
     else this.notReady.add(id);
-    await this.plane.apply(this.files());
+    await this.plane.apply(() => this.files());
   }
 
   async stop(): Promise<void> {
