@@ -1,6 +1,6 @@
 /** The cohort of the request of the running callback. */
-import { getHeader, hash64, lenOf, MapType, present, Slice } from 'proxy-wasm-assemblyscript-sdk';
-import { sticky } from '../exchange';
+import { hash64, lenOf, present, Slice } from 'proxy-wasm-assemblyscript-sdk';
+import { header, sticky } from '../exchange';
 import { cohortOf } from './priority';
 
 let anonymous: u64 = 0;
@@ -9,7 +9,7 @@ let anonymous: u64 = 0;
 export function cohort(userHeader: Slice, time: f64): i32 {
   let hash: u64 = 0;
   if (present(userHeader)) {
-    const user = getHeader(MapType.RequestHeaders, userHeader);
+    const user = header(userHeader);
     if (lenOf(user) > 0) hash = hash64(user);
   }
   if (hash === 0) hash = sticky();

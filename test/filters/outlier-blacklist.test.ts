@@ -106,7 +106,7 @@ describe('host calls', () => {
   it('are 2 for a request and 3 for its end while nothing is listed', () => {
     caller.traffic(2, [OK, OK, OK]);
     const stream = caller.send();
-    expect(calls(stream, 'proxy_on_request_headers')).toEqual(['get_header_map_value', 'get_current_time_nanoseconds']);
+    expect(calls(stream, 'proxy_on_request_headers')).toEqual(['get_header_map_pairs', 'get_current_time_nanoseconds']);
     caller.answer(stream, 1);
     expect(calls(stream, 'proxy_on_log')).toEqual([
       'get_property',
@@ -120,7 +120,7 @@ describe('host calls', () => {
     caller.traffic(2, [OK, BAD, OK]);
     const stream = caller.send();
     expect(calls(stream, 'proxy_on_request_headers')).toEqual([
-      'get_header_map_value',
+      'get_header_map_pairs',
       'get_current_time_nanoseconds',
       'replace_header_map_value',
     ]);
@@ -131,7 +131,7 @@ describe('host calls', () => {
   it('are 1 for a service that is not watched', () => {
     const stream = caller.send({ ':authority': 'ratings' });
     caller.answer(stream, 1);
-    expect(calls(stream, 'proxy_on_request_headers')).toEqual(['get_header_map_value']);
+    expect(calls(stream, 'proxy_on_request_headers')).toEqual(['get_header_map_pairs']);
     expect(calls(stream, 'proxy_on_log')).toEqual([]);
   });
 });
