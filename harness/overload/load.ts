@@ -47,7 +47,8 @@ export class Load {
   private readonly record: LoadRecord;
   private readonly random: Random;
   private readonly heads: readonly string[];
-  private readonly idle: Connection[] = [];
+  /** Connections without a request, by stream. */
+  private readonly idle: readonly Connection[][];
   /** In the order of arrival; all have the same patience. */
   private readonly waiting: Waiting[] = [];
   private oldest = 0;
@@ -61,6 +62,7 @@ export class Load {
     this.watch = watch;
     this.record = new LoadRecord(expectedArrivals(plan));
     this.random = new Random(plan.seed).fork(0);
+    this.idle = plan.streams.map(() => []);
     this.second = plan.streams.map(() => ({ ...NOTHING }));
     this.heads = plan.streams.map(({ path, headers }) => {
       const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -89,7 +91,7 @@ export class Load {
       };
       look();
     });
-    for (const connection of [...this.idle]) connection.close();
+    for (const connection of this.idle.flat()) connection.close();
     return { record: this.record, worstLagMs: this.worstLagMs };
   }
 
@@ -102,7 +104,8 @@ export class Load {
     const head = `${this.heads[stream]}${core ? `${name}: ${value}\r\n` : ''}${plan.userHeader}: u${user}\r\nx-request-id: ${id}\r\n\r\n`;
     const number = this.record.add(at, stream, core);
     this.count(stream, 'offered');
-    const connection = this.idle.pop() ?? new Connection(plan.address, plan.port, this.closed);
+    const address = plan.streams[stream]?.address ?? plan.address;
+    const connection = this.idle[stream]?.pop() ?? new Connection(address, plan.port, this.closed);
     const waiting: Waiting = { number, at, stream, connection, ended: false };
     this.waiting.push(waiting);
     connection.send(head, (status) => this.end(waiting, status));
@@ -113,7 +116,8 @@ export class Load {
     this.record.end(waiting.number, performance.now() - this.start - waiting.at, status);
     const good = status >= 200 && status < 300;
     this.count(waiting.stream, status === OUTCOME.gaveUp ? 'gaveUp' : good ? 'good' : 'refused');
-    if (waiting.connection.usable && this.idle.length < MAX_IDLE) this.idle.push(waiting.connection);
+    const idle = this.idle[waiting.stream];
+    if (waiting.connection.usable && idle !== undefined && idle.length < MAX_IDLE) idle.push(waiting.connection);
   }
 
   private giveUp(arrivedBefore: number): void {
@@ -141,8 +145,10 @@ export class Load {
   }
 
   private readonly closed = (connection: Connection): void => {
-    const at = this.idle.indexOf(connection);
-    if (at !== -1) this.idle.splice(at, 1);
+    for (const pool of this.idle) {
+      const at = pool.indexOf(connection);
+      if (at !== -1) pool.splice(at, 1);
+    }
   };
 }
 

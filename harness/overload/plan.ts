@@ -6,6 +6,8 @@ export interface Stream {
   readonly headers: Readonly<Record<string, string>>;
   /** Share of the requests that carry the core class, 0 to 1. */
   readonly coreShare: number;
+  /** Where they go, when that is not the plan's address. */
+  readonly address?: string;
   /** Requests per second, one phase after the other. */
   readonly phases: readonly Phase[];
 }

@@ -13,7 +13,7 @@ import { isSupervised, supervise } from '../../drivers/supervisor.ts';
 import type { LoadSecond } from '../../overload/load.ts';
 import { runLoad } from '../../overload/processes.ts';
 import { claims, loadPlan, phaseFigures } from './course.ts';
-import { overloadMesh } from './mesh.ts';
+import { overloadMesh, SERVICES } from './mesh.ts';
 import { head, secondLine, verdict } from './picture.ts';
 
 export interface OverloadDemoOptions extends GlobalOptions {
@@ -47,7 +47,11 @@ export async function demoOverload(options: OverloadDemoOptions, output: Output)
       signal.throwIfAborted();
       output.note('\nThe same requests for two services that are the same but for `overload: {}` in causeway.yaml.');
       output.note(head());
-      const plan = loadPlan(mesh.gateways[0]?.address ?? '', mesh.gateways[0]?.port ?? 0);
+      const instances = SERVICES.flatMap((name) => mesh.services.find((one) => one.name === name)?.instances[0] ?? []);
+      const plan = loadPlan(
+        instances.map(({ address }) => address),
+        instances[0]?.ports.inbound ?? 0,
+      );
       const { requests } = await runLoad(script, plan, join(state.root, 'load.record'), { watch, signal });
       return requests;
     } finally {

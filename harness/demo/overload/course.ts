@@ -22,17 +22,20 @@ export const COURSE: readonly Course[] = [
 const CORE_SHARE = 0.2;
 const PATIENCE_MS = 250;
 
-/** Both services get the same load at the same time; streams 2n and 2n + 1 are the core and the other requests of service n. */
-export function loadPlan(address: string, port: number): LoadPlan {
+/**
+ * Both services get the same load at the same time, as other proxies of the mesh send it to their instances; `addresses` are these, in
+ * the order of the services. Streams 2n and 2n + 1 are the core and the other requests of service n.
+ */
+export function loadPlan(addresses: readonly string[], port: number): LoadPlan {
   const phases = (share: number): Phase[] =>
     COURSE.map(({ times, seconds }) => ({ seconds, perSecond: times * CAPACITY * share }));
   return {
-    address,
+    address: addresses[0] ?? '',
     port,
     authority: 'shop.example',
-    streams: SERVICES.flatMap((name) => [
-      { name: `${name}, core`, path: `/${name}`, headers: {}, coreShare: 1, phases: phases(CORE_SHARE) },
-      { name, path: `/${name}`, headers: {}, coreShare: 0, phases: phases(1 - CORE_SHARE) },
+    streams: addresses.flatMap((address, n) => [
+      { name: `${SERVICES[n]}, core`, address, path: '/', headers: {}, coreShare: 1, phases: phases(CORE_SHARE) },
+      { name: `${SERVICES[n]}`, address, path: '/', headers: {}, coreShare: 0, phases: phases(1 - CORE_SHARE) },
     ]),
     patienceMs: PATIENCE_MS,
     coreHeader: CORE_HEADER,

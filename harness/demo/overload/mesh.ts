@@ -17,8 +17,8 @@ const APP: Omit<AppSettings, 'address' | 'port'> = {
 };
 export const CAPACITY = 100;
 
-/** What makes a request one of the core class, by the mesh's `priorities`. */
-export const CORE_HEADER = ['x-tier', 'gold'] as const;
+/** What makes a request one of the core class: callers' proxies set it, by the mesh's `priorities`. */
+export const CORE_HEADER = ['x-causeway-class', '1'] as const;
 
 /** The demo's `causeway.yaml`; `script` is the built overload.mjs. */
 export function overloadMesh(script: string, network = '127.96'): LoadedConfig {
@@ -35,7 +35,6 @@ export function overloadMesh(script: string, network = '127.96'): LoadedConfig {
     network: { prefix: network },
     gateways: [{ name: 'gateway', routes: SERVICES.map((name) => ({ prefix: `/${name}`, service: name })) }],
     services: { unguarded: service, guarded: { ...service, overload: {} } },
-    priorities: [{ class: 1, match: { header: { name: CORE_HEADER[0], exact: CORE_HEADER[1] } } }],
   };
   const text = stringify(config);
   return { file: 'overload demo', text, config: parseConfig(text, 'overload demo') };
