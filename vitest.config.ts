@@ -19,6 +19,7 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'module',
+          maxWorkers: 2,
           include: ['test/**/*.test.ts'],
           exclude: [...ON_ENVOY, ...ON_ISTIO],
           testTimeout: 120_000,
