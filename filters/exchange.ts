@@ -25,6 +25,8 @@ import { MAX_TRACE_SOURCES } from './limits';
 import { stickyHash, TraceFormat, traceIdOf } from './trace-propagation/trace-id';
 
 const AUTHORITY = ascii(':authority');
+/** What Envoy, too, takes for the authority's other name. */
+const HOST = ascii('host');
 const PATH = ascii(':path');
 const METHOD = ascii(':method');
 
@@ -125,8 +127,9 @@ function arrived(): PairReader {
  */
 export function header(name: Slice): Slice {
   if (equal(name, tagHeader)) return tag();
+  const wanted = equal(name, HOST) ? AUTHORITY : name;
   for (const pairs = arrived(); pairs.next(); ) {
-    if (equal(pairs.name, name)) return pairs.value;
+    if (equal(pairs.name, wanted)) return pairs.value;
   }
   return NONE;
 }

@@ -50,6 +50,8 @@ export interface StageOptions {
   /** Runs a command of the command line program on this mesh, as a person would; fails with what it said. */
   command(words: readonly string[]): Promise<{ said: string; running: RunningMesh }>;
   scale?: number;
+  /** Whether scenes judge how long something took, which a busy machine decides. Default true. */
+  judgeTimes?: boolean;
   /** Milliseconds that proxies get to hand over and log their claims. Default 5,000. */
   claimDeadlineMs?: number;
 }
@@ -64,6 +66,7 @@ export class Stage {
   readonly url: string;
   /** Divides the number of requests of the heavy scenes; 1 = as stated. */
   readonly scale: number;
+  readonly judgeTimes: boolean;
   /** Every call made so far has been counted and logged by the proxies. */
   quiet = false;
   readonly claimDeadlineMs: number;
@@ -77,6 +80,7 @@ export class Stage {
     this.driver = options.driver;
     this.url = options.url;
     this.scale = options.scale ?? 1;
+    this.judgeTimes = options.judgeTimes ?? true;
     this.claimDeadlineMs = options.claimDeadlineMs ?? 5_000;
   }
 

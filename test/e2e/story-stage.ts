@@ -36,6 +36,7 @@ export async function openStory(options: StoryOptions): Promise<{ stage: Stage; 
     file: join(folder, 'bookinfo.yaml'),
     cli,
     scale,
+    judgeTimes: scale === 1,
     ...(claimDeadlineMs === undefined ? {} : { claimDeadlineMs }),
   });
   return {

@@ -74,6 +74,7 @@ describe('rules', () => {
 
   it('see header, cookie, query, path, method and caller', () => {
     expect(laneOf({ cookie: { name: 'lane', exact: 'a' } }, [['cookie', 'x=1; lane=a']])).toBe('hit');
+    expect(laneOf({ header: { name: 'host', in: ['a', 'b'] } }, [[':authority', 'b']])).toBe('hit');
     expect(laneOf({ query: { name: 'lane', prefix: 'a b' } }, [[':path', '/p?lane=a%20bc']])).toBe('hit');
     expect(laneOf({ path: { suffix: 'page' } }, [[':path', '/productpage?x=y']])).toBe('hit');
     expect(laneOf({ method: { in: ['PUT', 'POST'] } }, [[':method', 'POST']])).toBe('hit');

@@ -62,6 +62,7 @@ export async function openIstioStory(options: {
     url: `http://${gateway?.address}:${gateway?.port}`,
     file,
     scale,
+    judgeTimes: scale === 1,
     command,
   });
   return {

@@ -78,7 +78,13 @@ export const create: Scene = {
     record.figure('from the command that applies it to the first answer of dev2', elapsed, 'ms');
     record.figure('from the first command to the first answer of dev2', answeredAt - first, 'ms');
     record.figure('requests meanwhile', report.sent, 'requests');
-    record.check(`first answer within ${FIRST_ANSWER_MS} ms`, elapsed <= FIRST_ANSWER_MS, `${Math.round(elapsed)} ms`);
+    if (stage.judgeTimes) {
+      record.check(
+        `first answer within ${FIRST_ANSWER_MS} ms`,
+        elapsed <= FIRST_ANSWER_MS,
+        `${Math.round(elapsed)} ms`,
+      );
+    }
     record.check('no request failed meanwhile', report.failed === 0 && report.sent > 0, report.failures);
     const further = FURTHER_RULES.reduce(
       (text, rule) => addRule(text, { ...rule, lane: 'dev2' }),
