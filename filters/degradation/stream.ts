@@ -17,6 +17,7 @@ import {
   Slice,
   sendLocalResponse,
 } from 'proxy-wasm-assemblyscript-sdk';
+import { answerHeader, answerStatus, upstreamAddress } from '../answer';
 import { authority, method, path, sticky } from '../exchange';
 import { CLASS, DEGRADED, SHED } from '../headers';
 import { UNKNOWN } from '../lane-fallback/name-table';
@@ -30,9 +31,7 @@ const SHED_NAME = ascii(SHED);
 /** Where `header_to_metadata` has put that header, at a gateway. */
 const SHED_METADATA = propertyPath('metadata.filter_metadata.causeway.shed');
 const DEGRADED_NAME = ascii(DEGRADED);
-const STATUS = ascii(':status');
 const CONTENT_TYPE = ascii('content-type');
-const UPSTREAM = propertyPath('upstream.address');
 const DURATION = propertyPath('request.duration');
 const GRPC_STATUS = propertyPath('response.grpc_status');
 /** Stands on endpoints that are proxies of this mesh. */
@@ -129,7 +128,7 @@ export class DegradationStream extends HttpStream {
     const ending = endingOf(this.config, service);
     const law = service.law;
     if (law === null || ending === Ending.Neither) return;
-    const host = getProperty(UPSTREAM);
+    const host = upstreamAddress();
     const group = unchecked(service.groups[this.number]);
     const good = ending === Ending.Good;
     const change = group.answered(present(host) ? hash64(host) : 0, good, milliseconds(), law);
@@ -154,6 +153,7 @@ function holding(service: DegradedService, number: i32): Cut | null {
 
 /** A class that is none counts as the default one: only the mesh's own proxies set it, and the edge takes it off. */
 function classOfRequest(config: DegradationConfig): i32 {
+  // Not by exchange.ts: overload-shedding may have added it in this very callback.
   const value = getHeader(MapType.RequestHeaders, CLASS_NAME);
   if (!present(value)) return DEFAULT;
   const class_ = classOf(value);
@@ -175,7 +175,7 @@ function refuse(status: u32, details: Slice, body: Slice, kind: Slice): FilterHe
 }
 
 function endingOf(config: DegradationConfig, service: DegradedService): Ending {
-  const status = parseDecimal(getHeader(MapType.ResponseHeaders, STATUS));
+  const status = parseDecimal(answerStatus());
   if (status < 0) {
     // No answer went out: the caller gave up, or the stream broke.
     const took = (getPropertyU64(DURATION, 0) as f64) / 1_000_000;
@@ -202,7 +202,7 @@ function endingOf(config: DegradationConfig, service: DegradedService): Ending {
 
 /** Whether the answer is one of the callee's own protection. Its threshold is believed only from proxies of this mesh. */
 function shed(config: DegradationConfig, service: DegradedService): bool {
-  let said = getHeader(MapType.ResponseHeaders, SHED_NAME);
+  let said = answerHeader(SHED_NAME);
   if (!present(said)) said = getProperty(SHED_METADATA);
   if (!present(said) || lenOf(getProperty(INSTANCE)) === 0) return false;
   const threshold = parseDecimal(said);

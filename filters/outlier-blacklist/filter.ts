@@ -5,7 +5,6 @@
 import {
   ascii,
   FilterHeadersStatus,
-  getHeader,
   HttpStream,
   hash64,
   MapType,
@@ -16,14 +15,15 @@ import {
   setHeader,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
-import { authority, chosenChain } from '../exchange';
+import { upstreamAddress } from '../answer';
+import { authority, chosenChain, header } from '../exchange';
 import { HOSTS } from '../headers';
 import { UNKNOWN } from '../lane-fallback/name-table';
 import { FilterPlugin } from '../plugin';
 import { compileConfig } from './config';
 import { LaneHosts } from './hosts';
 import { countRequest, Outcome } from './row';
-import { outcome, UNJUDGED, upstreamAddress, upstreamLane } from './sight';
+import { outcome, UNJUDGED, upstreamLane } from './sight';
 import { TICK_MS, Watch } from './watch';
 
 const HOSTS_NAME = ascii(HOSTS);
@@ -106,9 +106,9 @@ class OutlierStream extends HttpStream {
     if (lane === null) return NONE;
     const pool = lane.pool;
     if (pool === null) return NONE;
-    const header = unchecked(this.watch.config.services[service]).hashHeader;
-    if (!present(header)) return pool.inTurn();
-    const key = getHeader(MapType.RequestHeaders, header);
+    const hashHeader = unchecked(this.watch.config.services[service]).hashHeader;
+    if (!present(hashHeader)) return pool.inTurn();
+    const key = header(hashHeader);
     return present(key) ? pool.byKey(hash64(key)) : pool.inTurn();
   }
 

@@ -1,24 +1,21 @@
 /** What can be seen of a request at its end: which host had it, and what that says about the host. Host calls only. */
 import {
   ascii,
-  getHeader,
   getProperty,
   getPropertyU64,
-  MapType,
   parseDecimal,
   present,
   propertyPath,
   propertySegments,
   Slice,
 } from 'proxy-wasm-assemblyscript-sdk';
+import { answerHeader, answerStatus } from '../answer';
 import { ISOLATED, SHED } from '../headers';
 import { Outcome } from './row';
 
-const STATUS = ascii(':status');
 const SHED_ANSWER = ascii(SHED);
 const ISOLATED_ANSWER = ascii(ISOLATED);
 const LIMITED_ANSWER = ascii('x-envoy-ratelimited');
-const ADDRESS = propertyPath('upstream.address');
 const FLAGS = propertyPath('response.flags');
 const GRPC_STATUS = propertyPath('response.grpc_status');
 const LANE = propertySegments(['xds', 'upstream_host_metadata', 'filter_metadata', 'causeway', 'lane']);
@@ -32,20 +29,15 @@ const OWN_FLAGS: u64 = 0x2 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800;
 /** No statement about the host. */
 export const UNJUDGED: i32 = -1;
 
-/** `ip:port` of the host that had the last try; `NONE` when none had one. */
-export function upstreamAddress(): Slice {
-  return getProperty(ADDRESS);
-}
-
 /** Lane of that host; `NONE` when its metadata names none. */
 export function upstreamLane(): Slice {
   const lane = getProperty(LANE);
   return present(lane) ? lane : getProperty(LB_LANE);
 }
 
-/** What the request says about its host: an `Outcome`, or `UNJUDGED`. Only a failure costs more than one host call. */
+/** What the request says about its host: an `Outcome`, or `UNJUDGED`. Only a failure costs more than the answer's headers. */
 export function outcome(grpc: bool): i32 {
-  const answer = getHeader(MapType.ResponseHeaders, STATUS);
+  const answer = answerStatus();
   // The caller has gone before an answer: its patience is the best that is known of the host's time.
   if (!present(answer)) return Outcome.Success;
   const status = parseDecimal(answer);
@@ -66,8 +58,8 @@ function grpcOutcome(): i32 {
 /** Shed, limited and isolated answers say that the host is busy or closed, not that it is bad. */
 function refusedByMesh(): bool {
   return (
-    present(getHeader(MapType.ResponseHeaders, SHED_ANSWER)) ||
-    present(getHeader(MapType.ResponseHeaders, ISOLATED_ANSWER)) ||
-    present(getHeader(MapType.ResponseHeaders, LIMITED_ANSWER))
+    present(answerHeader(SHED_ANSWER)) ||
+    present(answerHeader(ISOLATED_ANSWER)) ||
+    present(answerHeader(LIMITED_ANSWER))
   );
 }

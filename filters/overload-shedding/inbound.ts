@@ -5,15 +5,15 @@ import {
   endsWith,
   equal,
   FilterHeadersStatus,
-  getHeader,
   getProperty,
   HttpStream,
   lenOf,
-  MapType,
   now,
   present,
   propertyPath,
 } from 'proxy-wasm-assemblyscript-sdk';
+import { answerStatus } from '../answer';
+import { header } from '../exchange';
 import { CLASS, DROPPED } from '../headers';
 import { cohort } from './cohort';
 import { SheddingConfig } from './config';
@@ -31,7 +31,6 @@ const LEAST_TICK_MS: f64 = 50;
 
 const CLASS_NAME = ascii(CLASS);
 const DROPPED_NAME = ascii(DROPPED);
-const STATUS = ascii(':status');
 const CODE_DETAILS = propertyPath('response.code_details');
 const VIA_UPSTREAM = ascii('via_upstream');
 const TIMEOUT = ascii('timeout');
@@ -167,7 +166,7 @@ export class InboundStream extends HttpStream {
   }
 
   private classOfRequest(): i32 {
-    const value = getHeader(MapType.RequestHeaders, CLASS_NAME);
+    const value = header(CLASS_NAME);
     if (!present(value)) return DEFAULT;
     const found = classOf(value);
     if (found >= 0) return found;
@@ -177,7 +176,7 @@ export class InboundStream extends HttpStream {
 
   /** How many like this one its caller has dropped; said on samples of what is over the threshold. */
   private heldBack(): f64 {
-    const value = getHeader(MapType.RequestHeaders, DROPPED_NAME);
+    const value = header(DROPPED_NAME);
     if (!present(value)) return 0;
     const said = parseNumber(value, MOST_DROPPED);
     if (isNaN(said)) {
@@ -194,7 +193,7 @@ export class InboundStream extends HttpStream {
     this.number = 0;
     const time = milliseconds();
     const reports = this.inbound.reports;
-    const t2 = reports.read(time);
+    const t2 = reports.read();
     if (reports.invalid) this.inbound.metrics.badReport.add();
     this.shedder.end(number, isNaN(t2) ? howItEnded() : End.Completed, time - this.begun, t2, time);
   }
@@ -212,7 +211,7 @@ export class InboundStream extends HttpStream {
  * application with the work, a refusal by another filter or a failed connection has never given it any.
  */
 function howItEnded(): End {
-  const status = getHeader(MapType.ResponseHeaders, STATUS);
+  const status = answerStatus();
   if (lenOf(status) === 0) return End.Cancelled;
   if (byteAt(status, 0) < CLIENT_ERRORS) return End.Completed;
   const details = getProperty(CODE_DETAILS);

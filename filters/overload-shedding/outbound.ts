@@ -3,7 +3,6 @@ import {
   addHeader,
   ascii,
   FilterHeadersStatus,
-  getHeader,
   getProperty,
   HttpStream,
   hash64,
@@ -17,6 +16,7 @@ import {
   setHeader,
   slice,
 } from 'proxy-wasm-assemblyscript-sdk';
+import { answerHeader, upstreamAddress } from '../answer';
 import { authority } from '../exchange';
 import { CLASS, DROPPED, SHED } from '../headers';
 import { UNKNOWN } from '../lane-fallback/name-table';
@@ -34,7 +34,6 @@ const DROPPED_NAME = ascii(DROPPED);
 const SHED_NAME = ascii(SHED);
 /** Where `header_to_metadata` has put the header. */
 const SHED_METADATA = propertyPath('metadata.filter_metadata.causeway.shed');
-const UPSTREAM = propertyPath('upstream.address');
 /** Stands on endpoints that are proxies of this mesh. */
 const INSTANCE = propertySegments(['xds', 'upstream_host_metadata', 'filter_metadata', 'causeway', 'instance']);
 
@@ -96,10 +95,10 @@ export class OutboundStream extends HttpStream {
     if (callee === null) return;
     this.callee = null;
     const metadata = this.outbound.config.inMetadata;
-    const said = metadata ? getProperty(SHED_METADATA) : getHeader(MapType.ResponseHeaders, SHED_NAME);
+    const said = metadata ? getProperty(SHED_METADATA) : answerHeader(SHED_NAME);
     if (present(said)) this.hear(callee, said);
     else if (callee.active && this.key < ALL) {
-      const host = getProperty(UPSTREAM);
+      const host = upstreamAddress();
       if (present(host)) callee.answered(hash64(host), this.key, milliseconds());
     }
   }
@@ -136,7 +135,7 @@ export class OutboundStream extends HttpStream {
       return;
     }
     metrics.believed.add();
-    callee.refused(hash64(getProperty(UPSTREAM)), threshold as i32, milliseconds());
+    callee.refused(hash64(upstreamAddress()), threshold as i32, milliseconds());
   }
 }
 

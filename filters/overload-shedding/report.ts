@@ -1,5 +1,6 @@
 /** T2 as the application reports it, from the response headers of the stream that has just ended. */
-import { ascii, getHeader, MapType, present, Slice } from 'proxy-wasm-assemblyscript-sdk';
+import { ascii, present, Slice } from 'proxy-wasm-assemblyscript-sdk';
+import { answerHeader } from '../answer';
 import { parseNumber } from './number';
 import { readBinaryReport, readJsonReport, readReport, reportedCpu, reportedQueue } from './orca';
 
@@ -9,10 +10,6 @@ const BINARY_REPORT = ascii('endpoint-load-metrics-bin');
 
 /** More than a day in a queue is no report. */
 const MOST_MS: f64 = 86_400_000;
-/** Without a report for so long the application is taken for one that sends none … */
-const SILENT_MS: f64 = 1000;
-/** … and looked at for one only in so many answers. */
-const LOOK_EVERY: u32 = 16;
 
 export enum Source {
   None,
@@ -26,10 +23,6 @@ export class Reports {
   cpu: f64 = NaN;
   /** The answer read last had a report that says nothing usable. */
   invalid: bool = false;
-  private heard: f64 = -SILENT_MS;
-  private looked: u32 = 0;
-  /** Which of the three ORCA headers the application uses. */
-  private variant: i32 = 0;
 
   constructor(
     private readonly source: Source,
@@ -38,36 +31,32 @@ export class Reports {
   ) {}
 
   /** T2 in ms, or `NaN`. At log time only. */
-  read(now: f64): f64 {
+  read(): f64 {
     this.invalid = false;
-    if (this.source === Source.None) return NaN;
-    const silent = now - this.heard >= SILENT_MS;
-    if (silent && this.looked++ % LOOK_EVERY !== 0) return NaN;
-    const found = this.source === Source.Header ? this.readHeader() : this.readOrca(silent);
-    if (!isNaN(found)) this.heard = now;
-    return found;
+    switch (this.source) {
+      case Source.Header:
+        return this.readHeader();
+      case Source.Orca:
+        return this.readOrca();
+    }
+    return NaN;
   }
 
   private readHeader(): f64 {
-    const value = getHeader(MapType.ResponseHeaders, this.name);
+    const value = answerHeader(this.name);
     if (!present(value)) return NaN;
     const found = parseNumber(value, MOST_MS);
     this.invalid = isNaN(found);
     return found;
   }
 
-  private readOrca(silent: bool): f64 {
-    for (let i = 0; i < 3; i++) {
-      const variant = (this.variant + i) % 3;
-      const value = getHeader(MapType.ResponseHeaders, headerOf(variant));
-      if (present(value)) {
-        this.variant = variant;
-        this.invalid = !this.parse(variant, value);
-        this.cpu = reportedCpu();
-        return reportedQueue();
-      }
-      // An application that reports uses one of them; which one is looked for while nothing is heard.
-      if (!silent) break;
+  private readOrca(): f64 {
+    for (let variant = 0; variant < 3; variant++) {
+      const value = answerHeader(headerOf(variant));
+      if (!present(value)) continue;
+      this.invalid = !this.parse(variant, value);
+      this.cpu = reportedCpu();
+      return reportedQueue();
     }
     return NaN;
   }

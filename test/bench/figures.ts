@@ -47,6 +47,7 @@ export function profileFigures(profiles: readonly { name: Profile; of: ByVariant
         peers: { [NAMES.floor]: instructions(NAMES.floor), [NAMES.none]: instructions(NAMES.none) },
       },
       over(NAMES.fused, NAMES.floor, 'floor', NAMES.none),
+      ...(of.has(NAMES.whole) ? [over(NAMES.whole, NAMES.floor, 'floor', NAMES.fused)] : []),
       ...(of.has(NAMES.trace) ? [over(NAMES.trace, NAMES.rust, 'Rust peer', NAMES.floor)] : []),
       ...(of.has(NAMES.lua) ? [over(NAMES.tagging, NAMES.lua, 'stock Lua', NAMES.floor)] : []),
       ...each,

@@ -17,7 +17,7 @@ import { prepareModules, sizeWithoutNames } from './modules.ts';
 import { NAMES, SMALL, variants } from './profiles.ts';
 import { ofProfile, profileTable } from './report.ts';
 import { measureIdle, measureMemory } from './resources.ts';
-import { type Pinning, probe, startRig, startUpstream } from './rig.ts';
+import { type Pinning, probe, startRig, startUpstream, UPSTREAM_PORT } from './rig.ts';
 import { alternate, type RoundsOptions, teach } from './rounds.ts';
 import { startWorkers } from './workers.ts';
 
@@ -47,7 +47,7 @@ async function run(): Promise<Measured[]> {
   const modules = await prepareModules(say);
   await startUpstream(pinning);
 
-  const rig = await startRig(variants(modules), SMALL, pinning);
+  const rig = await startRig(variants(modules, UPSTREAM_PORT), SMALL, pinning);
   for (const one of rig.cases) {
     await teach(one, pinning);
     await probe(one, SMALL);

@@ -4,6 +4,7 @@ import { earlyStrip } from '../../envoy-configs/filters.ts';
 import { fallbackBridge, serviceRoutes } from '../../envoy-configs/lane-routing.ts';
 import { type HttpFilter, luaFilter, plainRoute, wasmFilter } from './config.ts';
 import type { Modules } from './modules.ts';
+import { wholeSections } from './whole.ts';
 
 /** The two sides of a sidecar. */
 export type Side = 'inbound' | 'outbound';
@@ -18,6 +19,8 @@ export interface Variant {
   readonly outbound: readonly HttpFilter[];
   /** Outbound through the mesh's own routes and clusters instead of one plain route and cluster. */
   readonly lanes: boolean;
+  /** The callee's load balancer takes the hosts that outlier-blacklist names. */
+  readonly healing?: boolean;
   /** The outbound side knows a tag only after the inbound side has seen it. */
   readonly learns: boolean;
   /** Where it is measured. */
@@ -34,6 +37,7 @@ export const NAMES = {
   rust: 'Rust SDK peer',
   fallback: 'lane-fallback',
   fused: 'fused suite',
+  whole: 'whole suite',
 } as const;
 
 export const SERVICE = 'reviews';
@@ -99,7 +103,7 @@ export function hostAddress(n: number): string {
   return `127.1.${n >> 8}.${n & 255}`;
 }
 
-function service(size: MeshSize, port: number): LaneService {
+function service(size: MeshSize, port: number, healing = false): LaneService {
   const lanes = [...size.lanes, ...Array.from({ length: size.instances }, () => BASELINE)];
   const instances: LaneInstance[] = lanes.map((lane, n) => ({
     id: `${SERVICE}-${lane}-${n}`,
@@ -115,6 +119,7 @@ function service(size: MeshSize, port: number): LaneService {
     lb: { policy: 'round_robin' },
     healthCheck: { path: '/', intervalMs: 600_000, timeoutMs: 1_000, unhealthyThreshold: 2, healthyThreshold: 1 },
     shards: 0,
+    healing,
     instances,
   };
 }
@@ -123,8 +128,8 @@ function service(size: MeshSize, port: number): LaneService {
  * Clusters of the callee, reached on `port`; renamed so that several meshes of the rig fit into one Envoy. Without active
  * health checks: they are Envoy's own work, not the filters', and none shall fall into a run.
  */
-export function laneClusters(name: string, size: MeshSize, port: number): object[] {
-  return serviceClusters({ ...service(size, port), name }, scheme(size)).map(
+export function laneClusters(name: string, size: MeshSize, port: number, healing = false): object[] {
+  return serviceClusters({ ...service(size, port, healing), name }, scheme(size)).map(
     ({ health_checks: _, ...cluster }) => cluster,
   );
 }
@@ -145,13 +150,22 @@ export function fusedChain(side: Side, modules: Modules, vmId: string, size: Mes
   return [earlyStrip(side), suite, ...(side === 'outbound' ? [fallbackBridge()] : [])];
 }
 
+/** The same with every filter of the suite: overload-shedding, degradation, outlier-blacklist and TLS switchover as well. */
+function wholeChain(side: Side, modules: Modules, size: MeshSize, port: number): HttpFilter[] {
+  const hosts = service(size, port).instances.map(({ address, lane }) => ({ address, port, lane }));
+  const { lanes } = size;
+  const configuration = wholeSections(side, { callee: SERVICE, baseline: BASELINE, lanes, rules: RULES, hosts });
+  const suite = wasmFilter({ file: modules.suite, rootId: 'causeway', vmId: 'whole', role: side, configuration });
+  return [earlyStrip(side), suite, ...(side === 'outbound' ? [fallbackBridge()] : [])];
+}
+
 function alone(filter: string, side: Side, modules: Modules, size: MeshSize): HttpFilter {
   const configuration = sections(side, size)[filter] ?? {};
   return wasmFilter({ file: modules.suite, rootId: filter, vmId: filter, role: side, configuration });
 }
 
 /** Everything that is compared, in the order of the table. */
-export function variants(modules: Modules, size: MeshSize = SMALL): Variant[] {
+export function variants(modules: Modules, port: number, size: MeshSize = SMALL): Variant[] {
   const floor = (side: Side): HttpFilter[] => [
     wasmFilter({ file: modules.empty, rootId: 'empty', vmId: 'empty', role: side, configuration: {} }),
   ];
@@ -210,6 +224,15 @@ export function variants(modules: Modules, size: MeshSize = SMALL): Variant[] {
       outbound: fusedChain('outbound', modules, 'fused', size),
       lanes: true,
       learns: true,
+    },
+    {
+      name: NAMES.whole,
+      inbound: wholeChain('inbound', modules, size, port),
+      outbound: wholeChain('outbound', modules, size, port),
+      lanes: true,
+      healing: true,
+      learns: true,
+      profiles: ['inbound', 'outbound'],
     },
   ];
 }

@@ -75,6 +75,7 @@ export async function startRig(variants: readonly Variant[], size: MeshSize, pin
   ) as Record<keyof typeof SHAPES, string>;
   const listeners: object[] = [];
   const clusters: object[] = [plainCluster('upstream', UPSTREAM_PORT), ...laneClusters('reviews', size, UPSTREAM_PORT)];
+  clusters.push(...laneClusters('reviews-healed', size, UPSTREAM_PORT, true));
   const cases: Omit<Case, 'sut'>[] = [];
   variants.forEach((variant, n) => {
     const port = FIRST_PORT + 3 * n;
@@ -87,7 +88,7 @@ export async function startRig(variants: readonly Variant[], size: MeshSize, pin
         name: `out${n}`,
         port: port + 1,
         filters: variant.outbound,
-        routes: outboundRoutes(variant, variant.lanes ? 'reviews' : 'upstream', size),
+        routes: outboundRoutes(variant, calleeOf(variant), size),
       }),
       listener({
         name: `hop${n}`,
@@ -113,6 +114,11 @@ export async function startRig(variants: readonly Variant[], size: MeshSize, pin
     bootstrap: bootstrap(listeners, clusters),
   });
   return { cases: cases.map((one) => ({ ...one, sut })), stop: () => sut.stop() };
+}
+
+function calleeOf({ lanes, healing }: Variant): string {
+  if (!lanes) return 'upstream';
+  return healing ? 'reviews-healed' : 'reviews';
 }
 
 /** Throws unless one request through the case arrives with the tag that it should have, at an instance of its lane. */

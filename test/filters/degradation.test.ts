@@ -332,7 +332,7 @@ describe('host calls', () => {
     const calm = send();
     expect(hostCalls(calm, 'proxy_on_request_headers')).toEqual(['get_header_map_pairs RequestHeaders']);
     expect(hostCalls(calm, 'proxy_on_log').map((call) => call.split(' ')[0])).toEqual([
-      'get_header_map_value',
+      'get_header_map_pairs',
       'get_property',
       'get_current_time_nanoseconds',
     ]);

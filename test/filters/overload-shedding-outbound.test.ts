@@ -163,7 +163,7 @@ describe('host calls', () => {
     use();
     const stream = call();
     expect(hostCalls(stream)).toEqual(['get_header_map_pairs']);
-    expect(hostCalls(stream, 'proxy_on_log')).toEqual(['get_header_map_value']);
+    expect(hostCalls(stream, 'proxy_on_log')).toEqual(['get_header_map_pairs']);
   });
 
   it('are none for a service that is not protected but its name', () => {
@@ -179,7 +179,7 @@ describe('host calls', () => {
     const stream = call();
     expect(hostCalls(stream)).toEqual(['get_header_map_pairs', 'get_current_time_nanoseconds']);
     expect(hostCalls(stream, 'proxy_on_log')).toEqual([
-      'get_header_map_value',
+      'get_header_map_pairs',
       'get_property',
       'get_current_time_nanoseconds',
     ]);

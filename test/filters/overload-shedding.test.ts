@@ -22,7 +22,7 @@ describe('a calm instance', () => {
     const stream = app.arrive({ [CLASS]: '9' });
     expect(hostCalls(stream)).toEqual(['get_current_time_nanoseconds']);
     app.answer(stream, { 'x-queue-ms': '0' });
-    expect(hostCalls(stream, 'proxy_on_log')).toEqual(['get_current_time_nanoseconds', 'get_header_map_value']);
+    expect(hostCalls(stream, 'proxy_on_log')).toEqual(['get_current_time_nanoseconds', 'get_header_map_pairs']);
     expect(app.counted()).toMatchObject({ admitted: app.sent });
     expect(app.gauges()).toMatchObject({ level_percent: 0, queue_microseconds: 0 });
   });
@@ -33,19 +33,14 @@ describe('a calm instance', () => {
     const stream = app.arrive();
     app.answer(stream);
     expect(hostCalls(stream)).toEqual(['get_current_time_nanoseconds']);
-    expect(hostCalls(stream, 'proxy_on_log')).toEqual(['get_current_time_nanoseconds', 'get_header_map_value']);
+    expect(hostCalls(stream, 'proxy_on_log')).toEqual(['get_current_time_nanoseconds', 'get_header_map_pairs']);
   });
 
-  it('looks for a report of an application that sends none in one answer of 16', () => {
+  it('costs no call more where the application sends no report', () => {
     app.warmUp({});
-    const calls = Array.from({ length: 64 }, () => {
-      const stream = app.arrive();
-      app.answer(stream);
-      app.host.clock.advance(20);
-      return hostCalls(stream, 'proxy_on_log').length;
-    });
-    expect(calls.filter((count) => count === 3)).toHaveLength(4);
-    expect(calls.filter((count) => count === 2)).toHaveLength(60);
+    const stream = app.arrive();
+    app.answer(stream);
+    expect(hostCalls(stream, 'proxy_on_log')).toEqual(['get_current_time_nanoseconds', 'get_header_map_pairs']);
   });
 });
 
@@ -75,7 +70,7 @@ describe('a refusal', () => {
   it('costs 4 calls', () => {
     const stream = app.arrive();
     expect(stream.clientResponse?.status).toBe(503);
-    expect(hostCalls(stream)).toEqual(['get_current_time_nanoseconds', 'get_header_map_value', 'send_local_response']);
+    expect(hostCalls(stream)).toEqual(['get_current_time_nanoseconds', 'get_header_map_pairs', 'send_local_response']);
     stream.end();
     expect(hostCalls(stream, 'proxy_on_log')).toEqual([]);
   });
@@ -126,7 +121,7 @@ describe('host calls of a hot instance', () => {
     app.answer(stream, { 'x-queue-ms': '1' });
     const all = [...hostCalls(stream), ...hostCalls(stream, 'proxy_on_log')];
     expect(all.length).toBeLessThanOrEqual(5);
-    expect(all).toContain('get_header_map_value');
+    expect(all).toContain('get_header_map_pairs');
   });
 });
 
