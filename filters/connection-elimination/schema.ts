@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { Authorities } from '../common.schema.ts';
 import { TraceSourceSchema } from '../trace-propagation/schema.ts';
 
 /** Most callees of one configuration. */
@@ -12,17 +13,7 @@ const TlsServiceSchema = Type.Object(
       maxLength: 63,
       description: 'Stands in metrics; salt of `percent`.',
     }),
-    authorities: Type.Optional(
-      Type.Array(
-        Type.String({
-          format: 'header-value',
-          minLength: 1,
-          maxLength: 253,
-          description: 'Value of `Host`, compared without letter case.',
-        }),
-        { minItems: 1, maxItems: 16, uniqueItems: true, description: 'How callers name it (`outbound`).' },
-      ),
-    ),
+    authorities: Type.Optional(Authorities),
     prefixes: Type.Optional(
       Type.Array(
         Type.String({ format: 'printable', minLength: 1, maxLength: 256, description: 'How the path starts.' }),

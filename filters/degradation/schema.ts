@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { Authorities } from '../common.schema.ts';
 import { InterfacesSchema } from '../interface/interface.schema.ts';
 import { TraceSourceSchema } from '../trace-propagation/schema.ts';
 
@@ -40,20 +41,7 @@ export const BreakerSchema = Type.Object(
 export const DegradedServiceSchema = Type.Object(
   {
     name: Name('Stands in metrics; rules refer to it.'),
-    authorities: Type.Array(
-      Type.String({
-        format: 'header-value',
-        minLength: 1,
-        maxLength: 253,
-        description: 'Value of `Host`, compared without letter case.',
-      }),
-      {
-        minItems: 1,
-        maxItems: 16,
-        uniqueItems: true,
-        description: 'How callers name it; with the port where they write one.',
-      },
-    ),
+    authorities: Authorities,
     interfaces: Type.Optional(InterfacesSchema),
     breaker: Type.Optional(BreakerSchema),
     grpc: Type.Optional(

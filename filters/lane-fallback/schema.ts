@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { Authorities, TagHeader } from '../common.schema.ts';
 import { MatchSchema } from '../lane-tagging/matcher.schema.ts';
 
 /** Most lanes after a lane itself: each one more is a cluster, and a try, for every service. */
@@ -31,20 +32,7 @@ export const LaneSchema = Type.Object(
 export const ServiceSchema = Type.Object(
   {
     name: Name('Stands in metrics; rules refer to it.'),
-    authorities: Type.Array(
-      Type.String({
-        format: 'header-value',
-        minLength: 1,
-        maxLength: 253,
-        description: 'Value of `Host`, compared without letter case.',
-      }),
-      {
-        minItems: 1,
-        maxItems: 16,
-        uniqueItems: true,
-        description: 'How callers name it; with the port where they write one.',
-      },
-    ),
+    authorities: Authorities,
     shards: Type.Optional(
       Type.Integer({
         minimum: 0,
@@ -139,15 +127,7 @@ export const LaneFallbackSchema = Type.Object(
     direction: Type.Enum(['outbound', 'gateway', 'inbound'], {
       description: '`outbound` and `gateway` choose the chain of each call; `inbound` redirects what arrives.',
     }),
-    tagHeader: Type.Optional(
-      Type.String({
-        format: 'header-name',
-        minLength: 1,
-        maxLength: 64,
-        default: 'x-asm-traffic-lane',
-        description: 'Header that carries the tag between proxies.',
-      }),
-    ),
+    tagHeader: TagHeader,
     baseline: Type.Optional(
       Type.String({
         format: 'lane',

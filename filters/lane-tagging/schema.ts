@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { TagHeader } from '../common.schema.ts';
 import { TraceSourceSchema } from '../trace-propagation/schema.ts';
 import { MatchSchema } from './matcher.schema.ts';
 
@@ -56,13 +57,7 @@ export const TaggingRuleSchema = Type.Object(
 /** Configuration of `lane-tagging`. */
 export const LaneTaggingSchema = Type.Object(
   {
-    tagHeader: Type.Optional(
-      Type.String({
-        format: 'header-name',
-        default: 'x-asm-traffic-lane',
-        description: 'Header that carries the tag between proxies.',
-      }),
-    ),
+    tagHeader: TagHeader,
     trust: Type.Optional(TrustSchema),
     sources: Type.Optional(
       Type.Array(TraceSourceSchema, {

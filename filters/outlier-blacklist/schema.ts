@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { Authorities } from '../common.schema.ts';
 
 /** Most hosts of a service that a configuration may name; the filter counts 512 of all services together. */
 export const MAX_CONFIGURED_HOSTS = 256;
@@ -43,15 +44,7 @@ const ProbeSchema = Type.Object(
 export const OutlierServiceSchema = Type.Object(
   {
     name: Type.String({ format: 'label-value', description: 'Stands in metrics.' }),
-    authorities: Type.Array(
-      Type.String({
-        format: 'header-value',
-        minLength: 1,
-        maxLength: 253,
-        description: 'Value of `Host`, compared without letter case.',
-      }),
-      { minItems: 1, maxItems: 16, uniqueItems: true, description: 'How callers name it.' },
-    ),
+    authorities: Authorities,
     grpc: Type.Optional(
       Type.Boolean({ default: false, description: 'Judge answers by their gRPC status; costs a host call a request.' }),
     ),

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { Authorities } from '../common.schema.ts';
 import { MatchSchema } from '../lane-tagging/matcher.schema.ts';
 import { TraceSourceSchema } from '../trace-propagation/schema.ts';
 
@@ -22,15 +23,7 @@ export const ClassRuleSchema = Type.Object(
 export const CalleeSchema = Type.Object(
   {
     name: Type.String({ format: 'lane', minLength: 1, maxLength: 63, description: 'Stands in metrics.' }),
-    authorities: Type.Array(
-      Type.String({
-        format: 'header-value',
-        minLength: 1,
-        maxLength: 253,
-        description: 'Value of `Host`, compared without letter case.',
-      }),
-      { minItems: 1, maxItems: 16, uniqueItems: true, description: 'How callers name it.' },
-    ),
+    authorities: Authorities,
   },
   { additionalProperties: false, description: 'A service that may say what it sheds.' },
 );

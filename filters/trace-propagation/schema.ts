@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox';
+import { TagHeader } from '../common.schema.ts';
 
 /** Map sizes: powers of two, so that a bucket is a mask away; 8 entries make a bucket. */
 export const MAP_SIZES = [1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072, 262144, 524288, 1048576] as const;
@@ -30,15 +31,7 @@ export const TracePropagationSchema = Type.Object(
     direction: Type.Enum(['inbound', 'outbound'], {
       description: '`inbound` learns trace id → tag, `outbound` adds the tag that the application left out.',
     }),
-    tagHeader: Type.Optional(
-      Type.String({
-        format: 'header-name',
-        minLength: 1,
-        maxLength: 64,
-        default: 'x-asm-traffic-lane',
-        description: 'Header that carries the tag between proxies.',
-      }),
-    ),
+    tagHeader: TagHeader,
     mode: Type.Optional(
       Type.Enum(['map', 'baggage'], {
         default: 'map',
