@@ -9,6 +9,8 @@ import { faults, openStory, withDev2 } from './story-stage.ts';
  * what it is about would show nothing.
  */
 
+const scale = Number(process.env.CAUSEWAY_SCALE ?? 20);
+
 let stage: Stage;
 let close: () => Promise<void>;
 
@@ -21,9 +23,12 @@ afterAll(() => close());
 // Scene 0 has made the lane already; 6 waits for a lane that cannot come back without its filter; 12 switches by itself.
 const PLAYED: readonly Scene[] = STORY.filter(({ number }) => ![0, 6, 12].includes(number));
 
+/** story.test.ts holds all scenes on such a mesh; in a scaled run a few show that they hold on this one. */
+const HELD = scale > 1 ? PLAYED.filter(({ number }) => number <= 4) : PLAYED;
+
 describe('with every filter on', () => {
   it('holds, so that what fails below fails for want of a filter', async () => {
-    for (const scene of PLAYED) expect([scene.title, ...faults(await playScene(scene, stage))]).toEqual([scene.title]);
+    for (const scene of HELD) expect([scene.title, ...faults(await playScene(scene, stage))]).toEqual([scene.title]);
   });
 });
 
