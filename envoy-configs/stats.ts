@@ -8,6 +8,7 @@ export const METRIC_LABELS = [
   'wanted',
   'served',
   'service',
+  'interface',
   'rule',
   'lane',
   'source',

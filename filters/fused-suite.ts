@@ -12,6 +12,7 @@ import {
   WorkerSlot,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
+import { AdaptiveRateLimitPlugin } from './adaptive-rate-limit/filter';
 import { beginWanted, commitWanted } from './agent/blob';
 import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { DegradationPlugin } from './degradation/filter';
@@ -107,6 +108,7 @@ export class Suite extends FusedPlugin {
     const applies = propagation !== null && this.isOutbound(propagation);
     // What is shed where it comes in needs no lane; what goes out is dropped before a lane is chosen.
     if (!this.add(sections, new OverloadSheddingPlugin())) return false;
+    if (!this.add(sections, new AdaptiveRateLimitPlugin())) return false;
     if (!this.add(sections, new DegradationPlugin())) return false;
     if (applies && !this.add(sections, new TracePropagationPlugin())) return false;
     if (!this.add(sections, new LaneTaggingPlugin())) return false;

@@ -6,6 +6,7 @@
  *   agent               the singleton (`envoy.bootstrap.wasm`)
  */
 import { register } from 'proxy-wasm-assemblyscript-sdk';
+import { AdaptiveRateLimitPlugin } from './adaptive-rate-limit/filter';
 import { AgentPlugin } from './agent/filter';
 import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { DegradationPlugin } from './degradation/filter';
@@ -21,6 +22,7 @@ register('lane-tagging', () => new LaneTaggingPlugin());
 register('trace-propagation', () => new TracePropagationPlugin());
 register('lane-fallback', () => new LaneFallbackPlugin());
 register('outlier-blacklist', () => new OutlierBlacklistPlugin());
+register('adaptive-rate-limit', () => new AdaptiveRateLimitPlugin());
 register('overload-shedding', () => new OverloadSheddingPlugin());
 register('connection-elimination', () => new ConnectionEliminationPlugin());
 register('degradation', () => new DegradationPlugin());

@@ -161,7 +161,7 @@ export class Baseline {
   private measure(window: Window): void {
     const queued = window.sum(Count.Queued);
     const told = queued > 0;
-    const waited = told ? window.sum(Count.Queue) / queued : this.inferWait(window);
+    const waited = told ? window.sum(Count.Queue) / queued : this.inferredWait(window);
     for (let i = 0; i < this.interfaces; i++) {
       const done = window.get(i, Count.Done);
       const own = window.get(i, Count.Queued);
@@ -178,7 +178,8 @@ export class Baseline {
     }
   }
 
-  private inferWait(window: Window): f64 {
+  /** Mean wait of this window's requests in ms, as far as their T3 shows it; 0 while no calm T3 is known. */
+  inferredWait(window: Window): f64 {
     let rise: f64 = 0;
     let known: f64 = 0;
     for (let i = 0; i < this.interfaces; i++) {

@@ -210,7 +210,7 @@ export class InboundStream extends HttpStream {
  * An answer below 400 counts as the application's. Of the others Envoy says who gave them: a timeout leaves the
  * application with the work, a refusal by another filter or a failed connection has never given it any.
  */
-function howItEnded(): End {
+export function howItEnded(): End {
   const status = answerStatus();
   if (lenOf(status) === 0) return End.Cancelled;
   if (byteAt(status, 0) < CLIENT_ERRORS) return End.Completed;

@@ -22,6 +22,7 @@ const FILTERS = [
   'trace-propagation',
   'lane-fallback',
   'overload-shedding',
+  'adaptive-rate-limit',
   'connection-elimination',
   'causeway',
 ] as const;

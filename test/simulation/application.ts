@@ -32,11 +32,10 @@ export function arrivals(
 /** First come, first served, by `slots` at once, `serviceMs` each: what is admitted is worked off, also when nobody waits for it any more. */
 export class Application {
   readonly #free: number[];
+  readonly #serviceMs: number;
 
-  constructor(
-    slots: number,
-    private readonly serviceMs: number,
-  ) {
+  constructor(slots: number, serviceMs: number) {
+    this.#serviceMs = serviceMs;
     this.#free = Array.from({ length: slots }, () => 0);
   }
 
@@ -45,7 +44,7 @@ export class Application {
     let first = 0;
     for (const [slot, free] of this.#free.entries()) if (free < (this.#free[first] ?? 0)) first = slot;
     job.started = Math.max(job.arrived, this.#free[first] ?? 0);
-    job.ended = job.started + this.serviceMs;
+    job.ended = job.started + this.#serviceMs;
     this.#free[first] = job.ended;
   }
 }

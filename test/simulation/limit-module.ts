@@ -29,13 +29,14 @@ export const WHOLE = { open: 0, stress: 1, signal: 2, signals: 3 } as const;
 export async function loadLimitModule(): Promise<ASUtil & LimitExports> {
   const path = await compilePlugin('test/simulation/policy/limit.ts', { exportRuntime: true });
   const bytes = new Uint8Array(await readFile(path));
-  const { exports } = instantiateSync<LimitExports>(bytes, {
+  const imports: Record<string, Record<string, unknown>> = {
     env: {
       proxy_log: (): never => {
         throw new Error('the policy module aborted');
       },
     },
-  });
+  };
+  const { exports } = instantiateSync<LimitExports>(bytes, imports);
   exports._initialize();
   return exports;
 }
