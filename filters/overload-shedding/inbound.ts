@@ -12,6 +12,7 @@ import {
   present,
   propertyPath,
 } from 'proxy-wasm-assemblyscript-sdk';
+import { cpuPressure, refreshAgent } from '../agent/blob';
 import { answerStatus } from '../answer';
 import { header } from '../exchange';
 import { CLASS, DROPPED } from '../headers';
@@ -106,14 +107,19 @@ export class Inbound {
   }
 
   tick(): void {
-    this.guard.tick(this.reports.cpu);
+    const reported = this.reports.cpuAt(milliseconds());
+    const pressure = cpuPressure();
+    // The proxy's machine or cgroup; the application says it of itself, where it does.
+    const known = pressure < 0 ? NaN : (pressure as f64) / 1000;
+    this.guard.tick(isNaN(reported) ? known : reported);
     const hot = this.guard.shedder.hot;
     if (hot && !this.wasHot) this.metrics.hot.add();
     this.wasHot = hot;
   }
 
-  /** Every worker sets the same merged figures. */
+  /** Once a second. Every worker sets the same merged figures. */
   show(): void {
+    refreshAgent(now());
     const shedder = this.guard.shedder;
     const metrics = this.metrics;
     metrics.level.set((((ALL - shedder.threshold) * 100 + ALL - 1) / ALL) as u64);
@@ -193,7 +199,7 @@ export class InboundStream extends HttpStream {
     this.number = 0;
     const time = milliseconds();
     const reports = this.inbound.reports;
-    const t2 = reports.read();
+    const t2 = reports.read(time);
     if (reports.invalid) this.inbound.metrics.badReport.add();
     this.shedder.end(number, isNaN(t2) ? howItEnded() : End.Completed, time - this.begun, t2, time);
   }

@@ -10,6 +10,8 @@ const BINARY_REPORT = ascii('endpoint-load-metrics-bin');
 
 /** More than a day in a queue is no report. */
 const MOST_MS: f64 = 86_400_000;
+/** After so long a report of the CPU says nothing about it any more. */
+const CPU_HOLDS_MS: f64 = 1000;
 
 export enum Source {
   None,
@@ -19,8 +21,8 @@ export enum Source {
 
 @final
 export class Reports {
-  /** CPU utilisation by the last ORCA report, `NaN` without. */
-  cpu: f64 = NaN;
+  private cpu: f64 = NaN;
+  private cpuSaid: f64 = 0;
   /** The answer read last had a report that says nothing usable. */
   invalid: bool = false;
 
@@ -30,14 +32,20 @@ export class Reports {
     private readonly name: Slice,
   ) {}
 
+  /** CPU utilisation by an ORCA report of the last second, 1 = all of it, or `NaN`. */
+  cpuAt(now: f64): f64 {
+    const age = now - this.cpuSaid;
+    return age >= 0 && age < CPU_HOLDS_MS ? this.cpu : NaN;
+  }
+
   /** T2 in ms, or `NaN`. At log time only. */
-  read(): f64 {
+  read(now: f64): f64 {
     this.invalid = false;
     switch (this.source) {
       case Source.Header:
         return this.readHeader();
       case Source.Orca:
-        return this.readOrca();
+        return this.readOrca(now);
     }
     return NaN;
   }
@@ -50,12 +58,13 @@ export class Reports {
     return found;
   }
 
-  private readOrca(): f64 {
+  private readOrca(now: f64): f64 {
     for (let variant = 0; variant < 3; variant++) {
       const value = answerHeader(headerOf(variant));
       if (!present(value)) continue;
       this.invalid = !this.parse(variant, value);
       this.cpu = reportedCpu();
+      this.cpuSaid = now;
       return reportedQueue();
     }
     return NaN;

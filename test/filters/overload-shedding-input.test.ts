@@ -79,6 +79,20 @@ describe('reports', () => {
   });
 });
 
+describe('CPU', () => {
+  it('at 90 % for 2 s makes the state hot, and stale reports of it do not', () => {
+    use({ queueTime: 'orca' });
+    app.warmUp({ 'endpoint-load-metrics': 'queue_ms:0,cpu_utilization:0.9' });
+    app.warmUp({ 'endpoint-load-metrics': 'queue_ms:0,cpu_utilization:0.9' });
+    expect(app.counted()).toMatchObject({ hot: 1 });
+    app.host.clock.advance(3000);
+    app.warmUp({ 'endpoint-load-metrics': 'queue_ms:0' });
+    const stream = app.arrive({ [CLASS]: '9' });
+    expect(stream.calls('proxy_on_request_headers'), 'calm: nothing is read of a request').toHaveLength(1);
+    expect(app.counted()).not.toHaveProperty('refused.class.9');
+  });
+});
+
 describe('requests', () => {
   it.each(['', '10', 'a', '-1', '1, 1', '\u00b9'])('a class of "%s" is class 5', (value) => {
     app.warmUpTo400();
