@@ -133,6 +133,16 @@ class Checker {
         if (item.name === OTHER)
           this.add([...at, 'name'], `"${OTHER}"`, 'another name: it stands for all other requests');
       }
+      const known = (service.interfaces ?? []).map((item) => item.name);
+      for (const limited of Object.keys(service.limits?.interfaces ?? {})) {
+        if (known.includes(limited)) continue;
+        const at: Path = [...path, 'limits', 'interfaces', limited];
+        this.add(at, `"${limited}"`, `an interface of ${name}: ${list(known)}`, 'add it under `interfaces`', true);
+      }
+      this.unique(
+        [...path, 'limits', 'hotspots'],
+        (service.limits?.hotspots ?? []).map((item) => item.name),
+      );
       total += this.instances(name, service);
     }
     if (total > MAX_INSTANCES) this.add(['services'], `${total} instances`, `at most ${MAX_INSTANCES} on one machine`);
@@ -359,8 +369,8 @@ class Checker {
     }
   }
 
-  private add(path: Path, found: string, expected: string, hint?: string): void {
-    this.problems.push({ path, found, expected, ...(hint === undefined ? {} : { hint }) });
+  private add(path: Path, found: string, expected: string, hint?: string, atKey = false): void {
+    this.problems.push({ path, found, expected, ...(hint === undefined ? {} : { hint }), ...(atKey ? { atKey } : {}) });
   }
 }
 

@@ -30,6 +30,8 @@ export type LaneInstance = Pick<Instance, 'id' | 'address' | 'lane' | 'weight'> 
 export type LaneService = Pick<Service, 'name' | 'protocol' | 'idempotent' | 'lb' | 'healthCheck' | 'shards'> & {
   /** Whether its instances shed load; absent = no. */
   readonly overload?: JsonObject | null;
+  /** Whether they limit requests per second; absent = no. */
+  readonly limits?: Service['limits'];
   readonly healing?: boolean;
   readonly instances: readonly LaneInstance[];
 };
@@ -301,8 +303,10 @@ function activeCheck(service: LaneService, intervals: number): JsonObject {
     http_health_check: {
       path: check.path,
       codec_client_type: service.protocol === 'http1' ? 'HTTP1' : 'HTTP2',
-      // A check that is shed would take an instance out for being busy.
-      ...(service.overload ? { request_headers_to_add: [{ header: { key: CLASS, value: '0' } }] } : {}),
+      // A check that is refused would take an instance out for being busy.
+      ...(service.overload || service.limits
+        ? { request_headers_to_add: [{ header: { key: CLASS, value: '0' } }] }
+        : {}),
     },
   };
 }
@@ -341,17 +345,18 @@ function httpProtocol(service: LaneService): JsonObject {
     'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
       '@type': `${TYPE}.upstreams.http.v3.HttpProtocolOptions`,
       explicit_http_config: config,
-      ...(service.overload ? { outlier_detection: { error_matcher: FAULTS } } : {}),
+      ...(service.overload || service.limits ? { outlier_detection: { error_matcher: FAULTS } } : {}),
     },
   };
 }
 
-/** Answers that count against a host: 5xx, but not what its proxy has shed. */
+/** Answers that count against a host: 5xx, but not what its proxy has shed or limited. */
 const FAULTS: JsonObject = {
   and_match: {
     rules: [
       headersMatch({ name: ':status', range_match: { start: 500, end: 600 } }),
       { not_match: headersMatch({ name: SHED, present_match: true }) },
+      { not_match: headersMatch({ name: 'x-envoy-ratelimited', present_match: true }) },
     ],
   },
 };

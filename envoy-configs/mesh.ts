@@ -99,6 +99,8 @@ export interface Service {
   readonly interfaces: readonly ServiceInterface[];
   /** Settings of its instances' overload protection, as the filter's schema words them; null = unprotected. */
   readonly overload: JsonObject | null;
+  /** Null = none. */
+  readonly limits: Limits | null;
   /** Null = plaintext, and the mesh renders nothing of TLS for it. */
   readonly tls: ServiceTls | null;
   /** Names of the only services and gateways that may call; null = everybody. */
@@ -120,6 +122,14 @@ export interface Service {
   readonly instances: readonly Instance[];
   /** Further `Host` values by which callers may name it. */
   readonly aliases?: readonly string[];
+}
+
+/** Requests per second that each instance of a service takes. */
+export interface Limits {
+  /** By name of an interface. */
+  readonly interfaces: Readonly<Record<string, number>>;
+  /** All else, in the words of `adaptive-rate-limit`. */
+  readonly settings: JsonObject;
 }
 
 /** How callers reach a service that can be called by TLS. */
@@ -259,6 +269,7 @@ export interface FilterSwitches {
   readonly 'trace-propagation': FilterSwitch;
   readonly 'lane-fallback': FilterSwitch;
   readonly 'overload-shedding': FilterSwitch;
+  readonly 'adaptive-rate-limit': FilterSwitch;
   readonly 'connection-elimination': FilterSwitch;
   readonly 'outlier-blacklist': FilterSwitch;
   readonly degradation: FilterSwitch;

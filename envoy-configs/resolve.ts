@@ -8,6 +8,7 @@ import type {
   JsonObject,
   Lane,
   LbPolicy,
+  Limits,
   Mesh,
   Redirect,
   Rule,
@@ -60,6 +61,7 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
       'lane-tagging': resolveSwitch(config.filters?.['lane-tagging']),
       'trace-propagation': resolveSwitch(config.filters?.['trace-propagation']),
       'lane-fallback': resolveSwitch(config.filters?.['lane-fallback']),
+      'adaptive-rate-limit': resolveSwitch(config.filters?.['adaptive-rate-limit']),
       'overload-shedding': resolveSwitch(config.filters?.['overload-shedding']),
       'connection-elimination': resolveSwitch(config.filters?.['connection-elimination']),
       'outlier-blacklist': resolveSwitch(config.filters?.['outlier-blacklist']),
@@ -239,6 +241,7 @@ function resolveServices(
         template: item.template ?? `${item.prefix ?? '/'}**`,
       })),
       overload: (service.overload as JsonObject | undefined) ?? null,
+      limits: resolveLimits(service.limits),
       tls: resolveServiceTls(config.tls, service.tls),
       callers: service.callers ?? null,
       jwt: service.jwt === undefined ? null : { ...service.jwt, audiences: service.jwt.audiences ?? [] },
@@ -251,6 +254,12 @@ function resolveServices(
       instances,
     };
   });
+}
+
+function resolveLimits(limits: Part<'services'>['limits']): Limits | null {
+  if (limits === undefined) return null;
+  const { interfaces = {}, ...settings } = limits;
+  return { interfaces, settings: settings as JsonObject };
 }
 
 /** The ids of a service's instances in file order, each with what the file says about it. */

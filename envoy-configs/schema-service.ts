@@ -2,6 +2,7 @@ import Type from 'typebox';
 import { MAX_INTERFACES } from '../filters/interface/interface.schema.ts';
 import { LabelsSchema } from './istio/schema.ts';
 import { BreakerSchema } from './schema-degradation.ts';
+import { LimitsSchema } from './schema-limits.ts';
 import { OverloadSchema } from './schema-overload.ts';
 import { Duration, LANE_PATTERN, named, Port } from './schema-parts.ts';
 import { CallersSchema, JwtSchema, ServiceTlsSchema } from './schema-tls.ts';
@@ -97,6 +98,7 @@ export const ServiceSchema = Type.Object(
     lb: Type.Optional(LbSchema),
     breaker: Type.Optional(BreakerSchema),
     overload: Type.Optional(OverloadSchema),
+    limits: Type.Optional(LimitsSchema),
     healthCheck: Type.Optional(HealthCheckSchema),
     interfaces: Type.Optional(
       Type.Array(InterfaceSchema, {

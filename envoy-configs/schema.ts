@@ -199,6 +199,7 @@ export const CausewaySchema = Type.Object(
           'trace-propagation': switchOf('Carries the tag through the applications.'),
           'lane-fallback': switchOf('Chooses the lane of each hop.'),
           degradation: switchOf('Breakers, drops and cuts at the caller.'),
+          'adaptive-rate-limit': switchOf('Limits requests per second at each instance.'),
           'overload-shedding': switchOf('Refuses what an overloaded instance cannot serve.'),
           'connection-elimination': switchOf('Chooses plaintext or TLS for each call.'),
           'outlier-blacklist': switchOf('Keeps requests away from instances that fail.'),

@@ -1,6 +1,7 @@
 import type { LaneScheme } from './clusters.ts';
 import { degradationSection } from './degradation.ts';
 import { outlierSection } from './healing.ts';
+import { limitSection, readsClasses } from './limits.ts';
 import {
   authorities,
   type Instance,
@@ -40,12 +41,15 @@ export function gatewaySections(mesh: Mesh, scheme: LaneScheme, gatewayId: strin
 }
 
 export function inboundSections(mesh: Mesh, instance: Instance): Sections {
-  const overload = mesh.services.find(({ name }) => name === instance.service)?.overload ?? null;
+  const service = mesh.services.find(({ name }) => name === instance.service);
+  const overload = service?.overload ?? null;
+  const limits = service === undefined ? null : limitSection(service);
   const redirects = mesh.redirects.filter(
     (rule) => rule.service === instance.service && rule.fromLanes.includes(instance.lane),
   );
   return enabledOnly(mesh, {
     ...(overload === null ? {} : { 'overload-shedding': { ...overload, direction: 'inbound', ...sources(mesh) } }),
+    ...(limits === null ? {} : { 'adaptive-rate-limit': limits }),
     'trace-propagation': { ...mesh.trace.section, direction: 'inbound', tagHeader: mesh.tagHeader },
     ...(redirects.length === 0
       ? {}
@@ -88,10 +92,11 @@ export function outboundSections(
   });
 }
 
-/** Who calls a protected service gives classes, and drops early what it sheds. */
+/** Who calls a protected or limited service gives classes, and drops early what the former sheds. */
 function callerSection(mesh: Mesh, role: Extract<Role, 'gateway' | 'outbound'>): Sections {
   const services = mesh.services.filter(({ overload }) => overload !== null);
-  if (services.length === 0) return {};
+  const classed = mesh.priorities.length > 0 && mesh.services.some(readsClasses);
+  if (services.length === 0 && !classed) return {};
   return {
     'overload-shedding': {
       direction: 'outbound',

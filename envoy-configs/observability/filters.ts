@@ -155,6 +155,37 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
     ],
     doctor: ['unknown-keys', 'shared-vm'],
   },
+  'adaptive-rate-limit': {
+    istio: true,
+    panels: [
+      {
+        title: 'Over a limit',
+        expr: rate('causeway_adaptive_rate_limit_refused_total', 'reason, interface, rule'),
+        unit: 'reqps',
+      },
+      {
+        title: 'Worst signal, in parts of its threshold',
+        expr: 'max by (instance) (causeway_adaptive_rate_limit_level_permille) / 1000',
+        unit: 'percentunit',
+      },
+      {
+        title: 'Limits made by the filter',
+        expr: 'max by (instance, interface) (causeway_adaptive_rate_limit_limit_per_second) > 0',
+        unit: 'reqps',
+      },
+    ],
+    alerts: [
+      {
+        name: 'CausewayLimitedForLong',
+        expr: 'max by (instance, interface) (causeway_adaptive_rate_limit_limit_per_second) > 0',
+        for: '10m',
+        severity: 'warning',
+        summary: '{{ $labels.instance }} has been limiting {{ $labels.interface }} by itself for ten minutes.',
+        action: 'It is a surge that stays, or the interface has become dearer: add instances, or give it a limit of its own.',
+      },
+    ],
+    doctor: ['unknown-keys', 'unreachable-limit'],
+  },
   degradation: {
     istio: true,
     panels: [

@@ -2,6 +2,7 @@ import { fieldName } from '../config/errors.ts';
 import { ENVOY_RULES } from './envoy-rules.ts';
 import { type Document, type Finding, type Place, places } from './finding.ts';
 import { GROUP_RULES, ISTIO_RULES } from './group-rules.ts';
+import { LIMIT_RULES } from './limit-rules.ts';
 import { PLUGIN_RULES, shaRule } from './plugin-rules.ts';
 
 /** Digests of this build's module, by which references are judged. */
@@ -12,13 +13,13 @@ export interface KnownModule {
 
 /** Names of all rules, with those that only a running Envoy shows. */
 export function ruleNames(): string[] {
-  const rules = [...ENVOY_RULES, ...PLUGIN_RULES, ...ISTIO_RULES, ...GROUP_RULES, shaRule(undefined)];
+  const rules = [...ENVOY_RULES, ...PLUGIN_RULES, ...LIMIT_RULES, ...ISTIO_RULES, ...GROUP_RULES, shaRule(undefined)];
   return [...rules.map(({ name }) => name), 'trace-header', 'readable'];
 }
 
 /** Every rule on every document; in the order of the documents. */
 export function diagnose(documents: readonly Document[], module?: KnownModule): Finding[] {
-  const rules = [...ENVOY_RULES, ...PLUGIN_RULES, ...ISTIO_RULES, shaRule(module)];
+  const rules = [...ENVOY_RULES, ...PLUGIN_RULES, ...LIMIT_RULES, ...ISTIO_RULES, shaRule(module)];
   const groups = new Map<string, Place[]>();
   const findings: Finding[] = [];
   const add = (rule: string, place: Place, path: readonly (string | number)[], reason: string, fix: string) => {

@@ -255,6 +255,24 @@ describe('a mistake beyond the schema', () => {
       'services.back.interfaces[0].name: found "other", expected another name: it stands for all other requests',
     ],
     [
+      'a limit of an unknown interface',
+      (c) => Object.assign(c.services.back ?? {}, { limits: { interfaces: { buy: 5 } } }),
+      'services.back.limits.interfaces.buy: found "buy", expected an interface of back: pay',
+    ],
+    [
+      'two rules for hot values by one name',
+      (c) =>
+        Object.assign(c.services.back ?? {}, {
+          limits: { hotspots: [1, 2].map((perSecond) => ({ name: 'user', by: { header: 'x-user' }, perSecond })) },
+        }),
+      'services.back.limits.hotspots[1].name: found "user" a second time, expected different names',
+    ],
+    [
+      'a limit of nothing per second',
+      (c) => Object.assign(c.services.back ?? {}, { limits: { perSecond: 0 } }),
+      'services.back.limits.perSecond: found 0, expected',
+    ],
+    [
       'an unknown interface',
       (c) =>
         Object.assign(c, { steering: [{ name: 's', services: ['back'], interface: 'x', to: [{ lane: 'dev1' }] }] }),

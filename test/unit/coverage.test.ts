@@ -31,6 +31,7 @@ const istioText = (change: (config: CausewayConfig) => void = () => {}) => {
 /** What turns a filter on that is not on by itself. */
 const SWITCHED_ON: Readonly<Record<string, (config: CausewayConfig) => void>> = {
   'overload-shedding': (config) => Object.assign(config.services.reviews ?? {}, { overload: {} }),
+  'adaptive-rate-limit': (config) => Object.assign(config.services.reviews ?? {}, { limits: { perSecond: 10 } }),
   degradation: (config) => Object.assign(config.services.reviews ?? {}, { breaker: {} }),
   agent: (config) => Object.assign(config, { agent: {} }),
 };

@@ -256,6 +256,16 @@ describe('in an Envoy’s files', () => {
     expect(only(plain(ECDS, change), 'unknown-keys', ECDS).reason).toContain('stagez');
   });
 
+  it('finds limits that are never met', () => {
+    const limits = { perSecond: 50, interfaces: [{ name: 'a', template: '/a', perSecond: 60 }] };
+    const change = configured((sections) => Object.assign(sections, { 'adaptive-rate-limit': limits }));
+    expect(only(plain(ECDS, change), 'unreachable-limit', ECDS).reason).toContain('"a" may have 60');
+    const below = configured((sections) =>
+      Object.assign(sections, { 'adaptive-rate-limit': { ...limits, perSecond: 61 } }),
+    );
+    expect(plain(ECDS, below)).toEqual([]);
+  });
+
   it('finds credentials in a plugin’s configuration', () => {
     const change = configured((sections) => Object.assign(sections['lane-fallback'] ?? {}, { password: 'hunter2' }));
     const findings = plain(ECDS, change);

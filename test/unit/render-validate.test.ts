@@ -30,13 +30,23 @@ gateways:
     routes: [{ prefix: /, service: web }, { prefix: /grpc, service: api }]
   - { name: second, port: 8081, exposeLane: true, trust: { identities: ['spiffe://x/front'] }, routes: [{ prefix: /, service: web }] }
 services:
-  web: { entrance: true, instances: { main: { replicas: 2, weight: 3 }, canary: {} } }
+  web: { entrance: true, limits: { perSecond: 1000.5, adaptive: {} }, instances: { main: { replicas: 2, weight: 3 }, canary: {} } }
   api:
     protocol: grpc
     entrance: true
     shards: 2
     lb: { policy: ring_hash, hashHeader: x-user }
     interfaces: [{ name: pay, methods: [POST], prefix: /pay }]
+    limits:
+      interfaces: { pay: 20 }
+      perSecond: 100
+      hotspots: [{ name: user, by: { header: x-user }, perSecond: 5, match: { path: { prefix: /pay } } }]
+      adaptive: { after: 2, queueMs: 20, cpu: 0.9, signal: { header: x-load, threshold: 0.8 } }
+      stress: { class: true, match: { header: { name: x-load-test, present: true } } }
+      queueTime: orca
+      orcaMetric: queue
+      status: 503
+      retryAfterSeconds: 2
     instances: { main: { replicas: 4 }, u1: { replicas: 2 }, u2: {}, GROUP_1: {} }
   plain: { breaker: { coolDownMs: 1000 }, protocol: http2, lb: { policy: maglev, hashHeader: x-user }, idempotent: true, instances: { main: {} } }
 lanes:

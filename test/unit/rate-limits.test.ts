@@ -1,0 +1,115 @@
+import { describe, expect, it } from 'vitest';
+import type { JsonObject, RenderedNode } from '../../envoy-configs/mesh.ts';
+import { renderMesh } from '../../envoy-configs/render.ts';
+import { resolveMesh } from '../../envoy-configs/resolve.ts';
+import { PATHS, resourcesOf } from '../../envoy-configs/xds.ts';
+import { parseConfig } from '../../harness/config/load.ts';
+
+/** What `services.<name>.limits` renders to. */
+
+const TARGET = {
+  wasmPath: '/w/causeway.wasm',
+  nodeDir: (id: string) => `/n/${id}`,
+  adminSocket: (id: string) => `/r/${id}.sock`,
+  accessLog: (id: string) => `/l/${id}.log`,
+};
+
+function nodes(shop: string, rest = ''): readonly RenderedNode[] {
+  const yaml = `mesh: limits
+gateways: [{ name: edge, routes: [{ prefix: /, service: web }] }]
+services:
+  web: { calls: [shop], instances: { base: {} } }
+  shop:
+    interfaces: [{ name: pay, methods: [POST], prefix: /pay }, { name: item, template: '/items/{id}' }]
+    instances: { base: {} }
+${shop}
+${rest}`;
+  return renderMesh(resolveMesh(parseConfig(yaml, 'causeway.yaml')), TARGET);
+}
+
+const LIMITED = '    limits: { perSecond: 100, interfaces: { pay: 20 } }';
+
+function node(all: readonly RenderedNode[], id: string): RenderedNode {
+  const found = all.find((candidate) => candidate.id === id);
+  if (found === undefined) throw new Error(`no node ${id}`);
+  return found;
+}
+
+/** The plugin's sections in one place. */
+function sections(all: readonly RenderedNode[], id: string, role: string): Record<string, JsonObject> {
+  const [extension] = resourcesOf(node(all, id).files[PATHS.extension(`causeway.${role}`)] ?? '');
+  const typed = extension?.typed_config as { config?: { configuration: { value: string } } } | undefined;
+  return JSON.parse(typed?.config?.configuration.value ?? '{}') as Record<string, JsonObject>;
+}
+
+describe('limits', () => {
+  it('are a section of the instances of that service, and of nobody else', () => {
+    const all = nodes(LIMITED);
+    expect(sections(all, 'shop-base-1', 'inbound')['adaptive-rate-limit']).toEqual({
+      perSecond: 100,
+      interfaces: [
+        { name: 'pay', template: '/pay**', methods: ['POST'], perSecond: 20 },
+        { name: 'item', template: '/items/{id}' },
+      ],
+    });
+    expect(sections(all, 'web-base-1', 'inbound')).not.toHaveProperty('adaptive-rate-limit');
+    for (const role of ['outbound', 'gateway']) {
+      expect(JSON.stringify(all.map(({ id }) => sections(all, id, role)))).not.toContain('adaptive-rate-limit');
+    }
+  });
+
+  it('ask for interfaces only where they are needed', () => {
+    const section = (limits: string) =>
+      sections(nodes(`    limits: ${limits}`), 'shop-base-1', 'inbound')['adaptive-rate-limit'];
+    expect(section('{ perSecond: 5 }')).toEqual({ perSecond: 5 });
+    expect(section('{ adaptive: {} }')?.interfaces).toHaveLength(2);
+  });
+
+  it('believe the reports that `overload` names, unless they name others', () => {
+    const section = (limits: string) =>
+      sections(
+        nodes(`    overload: { queueTime: orca, orcaMetric: q, targetMs: 20 }\n    limits: ${limits}`),
+        'shop-base-1',
+        'inbound',
+      )['adaptive-rate-limit'];
+    expect(section('{ perSecond: 5 }')).toEqual({ perSecond: 5, queueTime: 'orca', orcaMetric: 'q' });
+    expect(section('{ perSecond: 5, orcaMetric: other }')).toMatchObject({ queueTime: 'orca', orcaMetric: 'other' });
+  });
+
+  it('are switched off as every filter is, and then leave nothing', () => {
+    const off = nodes(LIMITED, 'filters: { adaptive-rate-limit: { enabled: false } }');
+    expect(sections(off, 'shop-base-1', 'inbound')).not.toHaveProperty('adaptive-rate-limit');
+  });
+
+  it('change at run time: nothing but the plugin’s configuration differs', () => {
+    const before = node(nodes(LIMITED), 'shop-base-1');
+    const after = node(nodes(LIMITED.replace('100', '200')), 'shop-base-1');
+    const changed = Object.keys(before.files).filter((path) => before.files[path] !== after.files[path]);
+    expect(changed).toEqual([PATHS.extension('causeway.inbound')]);
+  });
+
+  it('make callers tell classes by the priorities, without believing thresholds', () => {
+    const priorities = 'priorities: [{ class: 9, match: { header: { name: x-load-test, present: true } } }]';
+    for (const [id, role] of [
+      ['edge', 'gateway'],
+      ['web-base-1', 'outbound'],
+    ] as const) {
+      expect(sections(nodes(LIMITED, priorities), id, role)['overload-shedding']).toMatchObject({
+        classes: [{ class: 9 }],
+        services: [],
+      });
+      expect(sections(nodes(LIMITED), id, role)).not.toHaveProperty('overload-shedding');
+      expect(sections(nodes('', priorities), id, role)).not.toHaveProperty('overload-shedding');
+    }
+  });
+
+  it('are no reason to take an instance out: checks pass, and refusals are no faults', () => {
+    const clusters = node(nodes(LIMITED), 'web-base-1').files[PATHS.clusters] ?? '';
+    const shop = resourcesOf(clusters).filter(({ name }) => String(name).startsWith('shop.'));
+    const checks = shop.flatMap(({ health_checks }) => (health_checks as JsonObject[] | undefined) ?? []);
+    expect(checks.length).toBeGreaterThan(0);
+    for (const check of checks) expect(JSON.stringify(check)).toContain('"x-causeway-class","value":"0"');
+    expect(JSON.stringify(shop)).toContain('x-envoy-ratelimited');
+    expect(node(nodes(''), 'web-base-1').files[PATHS.clusters]).not.toContain('x-envoy-ratelimited');
+  });
+});
