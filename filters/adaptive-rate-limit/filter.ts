@@ -12,10 +12,12 @@ import {
   lenOf,
   MapType,
   NONE,
+  now,
   present,
   Slice,
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
+import { cpuPressure, refreshAgent } from '../agent/blob';
 import { header, method, path } from '../exchange';
 import { CLASS } from '../headers';
 import { dropExpressions, StreamSource } from '../lane-tagging/matcher.host';
@@ -39,6 +41,7 @@ const COOKIE = ascii('cookie');
 const CONTROL: u8 = 0x30;
 const STRESS_TEST: u8 = 0x39;
 const MOST_SIGNAL: f64 = 1e12;
+const PER_MILLE: f64 = 1000;
 
 const SOURCE = new StreamSource();
 const decoded: usize = heap.alloc(MAX_DECODED);
@@ -76,7 +79,20 @@ export class AdaptiveRateLimitPlugin extends FilterPlugin {
   }
 
   onFastTick(): void {
-    this.limiter!.tick(this.reports!.cpu, this.metrics!);
+    this.limiter!.tick(this.cpu(), this.metrics!);
+  }
+
+  onSecond(): void {
+    const config = this.config;
+    if (config !== null && config.adaptive) refreshAgent(now());
+  }
+
+  /** CPU use as the application reports it, else that of the machine as the agent has it; `NaN` = unknown. */
+  private cpu(): f64 {
+    const reported = this.reports!.cpuAt(milliseconds());
+    if (!isNaN(reported)) return reported;
+    const pressure = cpuPressure();
+    return pressure < 0 ? NaN : (pressure as f64) / PER_MILLE;
   }
 
   onDelete(): void {
@@ -136,7 +152,7 @@ class LimitStream extends HttpStream {
       this.take(i);
       return NONE;
     }
-    // Health checks and control pass, and take nothing from the others.
+    // Health checks and control pass, and owe nothing for it.
     if (classDigit() === CONTROL) return NONE;
     this.counter.add();
     return reason;

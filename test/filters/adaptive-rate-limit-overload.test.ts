@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { AdaptiveRateLimitConfig } from '../../filters/adaptive-rate-limit/schema.ts';
 import type { HeaderList, HttpStream, Vm } from '../emulator/index.ts';
+import { publishPressure } from '../support/agent-state.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 import { LimitedInstance } from './limited-instance.ts';
 
@@ -173,6 +174,36 @@ describe('signals', () => {
     expect(app.limit('c')).toBeGreaterThan(0);
   });
 
+  it('are the CPU of the machine, as the agent has it and as long as it is there', () => {
+    app = new Application(ADAPTIVE);
+    app.serviceMs = 1;
+    const run = (seconds: number, perMille: number, rates: Readonly<Record<string, number>>): void => {
+      for (let second = 0; second < seconds; second++) {
+        publishPressure(app.instance.host, perMille);
+        app.run(1, rates);
+      }
+    };
+    run(10, 400, CALM);
+    run(3, 840, SURGE);
+    expect(app.limit('c'), 'below the threshold').toBe(0);
+    run(3, 990, SURGE);
+    expect(app.limit('c')).toBeGreaterThan(0);
+    app.run(20, SURGE);
+    expect(app.limit('c'), 'the agent is silent').toBe(0);
+  });
+
+  it('are the CPU that the application reports rather than that of the machine', () => {
+    app = new Application({ ...ADAPTIVE, queueTime: 'orca' });
+    app.serviceMs = 1;
+    app.report = () => [['endpoint-load-metrics', 'TEXT cpu_utilization:0.4, named_metrics.queue_ms:0']];
+    app.run(10, CALM);
+    for (let second = 0; second < 4; second++) {
+      publishPressure(app.instance.host, 990);
+      app.run(1, SURGE);
+    }
+    expect(app.limit('c')).toBe(0);
+  });
+
   it('do nothing before they have lasted', () => {
     app = new Application({ ...ADAPTIVE, adaptive: { after: 5 } });
     app.run(10, CALM);
@@ -221,12 +252,22 @@ describe('stress-test traffic', () => {
 });
 
 describe('class 0', () => {
-  it('is not limited adaptively', () => {
+  it('passes every limit', () => {
     app = new Application(ADAPTIVE);
     app.run(10, CALM);
     app.run(3, SURGE);
     app.run(3, { '/a': 20, '/b': 20, '/c': 30 }, [[CLASS, '0']]);
     expect(app.share('/c')).toBe(1);
+
+    app = new Application({ perSecond: 10, hotspots: [{ name: 'user', by: { header: 'x-user' }, perSecond: 5 }] });
+    app.run(2, { '/': 100 }, [
+      [CLASS, '0'],
+      ['x-user', 'ann'],
+    ]);
+    expect(app.share('/')).toBe(1);
+    expect(app.instance.metrics()).toEqual({});
+    app.run(4, { '/': 100 });
+    expect(app.share('/') * 400).toBeGreaterThan(35);
   });
 });
 

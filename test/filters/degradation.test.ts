@@ -10,6 +10,7 @@ import {
   u64le,
   type Vm,
 } from '../emulator/index.ts';
+import { publishPressure } from '../support/agent-state.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 import { GC_ALLOCATIONS, HEAP_ALLOCATIONS } from '../support/count-allocations.ts';
 
@@ -291,12 +292,7 @@ describe('cuts', () => {
   it('hold while the machine is busy, as the agent says', () => {
     start({ services: [REVIEWS], cuts: [{ name: 'busy', service: 'reviews', when: { cpuPercent: 90 }, answer }] });
     const publish = (permille: number): void => {
-      const state = Buffer.alloc(32);
-      state.writeUInt32LE(1, 0);
-      state.writeBigUInt64LE(host.clock.now, 8);
-      state.writeUInt32LE(1000, 16);
-      state.writeInt32LE(permille, 20);
-      host.sharedData.set('causeway', 'v1/agent/state', state.toString('latin1'), 0);
+      publishPressure(host, permille);
       host.clock.advance(1_000);
     };
     publish(890);

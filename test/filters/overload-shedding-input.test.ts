@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EmulatedHost, LogLevel, Status } from '../emulator/index.ts';
+import { publishPressure } from '../support/agent-state.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 import { CLASS, DROPPED, Instance } from './overloaded-instance.ts';
 
@@ -90,6 +91,42 @@ describe('CPU', () => {
     const stream = app.arrive({ [CLASS]: '9' });
     expect(stream.calls('proxy_on_request_headers'), 'calm: nothing is read of a request').toHaveLength(1);
     expect(app.counted()).not.toHaveProperty('refused.class.9');
+  });
+});
+
+describe('the machine’s CPU, as the agent has it', () => {
+  const run = (
+    seconds: number,
+    perMille: number | undefined,
+    report: Record<string, string> = { 'x-queue-ms': '0' },
+  ) => {
+    for (let second = 0; second < seconds; second++) {
+      if (perMille !== undefined) publishPressure(app.host, perMille);
+      for (let i = 0; i < 40; i++) {
+        const stream = app.arrive();
+        app.host.clock.advance(10);
+        app.answer(stream, report);
+        app.host.clock.advance(15);
+      }
+    }
+  };
+
+  it('makes the state hot when it is above 85 % for 2 s', () => {
+    run(5, 840);
+    expect(app.counted()).not.toHaveProperty('hot');
+    run(5, 900);
+    expect(app.counted()).toMatchObject({ hot: 1 });
+    expect(app.counted(), 'without a queue nothing is refused').not.toHaveProperty('refused.class.5');
+  });
+
+  it('does not count when the agent has been silent, nor beside a report of the application’s own', () => {
+    publishPressure(app.host, 990);
+    app.host.clock.advance(3_500);
+    run(5, undefined);
+    expect(app.counted()).not.toHaveProperty('hot');
+    use({ queueTime: 'orca' });
+    run(5, 990, { 'endpoint-load-metrics': 'queue_ms:0,cpu_utilization:0.3' });
+    expect(app.counted()).not.toHaveProperty('hot');
   });
 });
 
