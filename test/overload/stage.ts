@@ -15,13 +15,17 @@ import { type Envoy, startEnvoy } from '../../harness/envoy/launcher.ts';
 
 /** A gateway, one protected service with one instance, and its application: rendered from `causeway.yaml` words. */
 
+type Shop = CausewayConfig['services'][string];
+
 export interface StageOptions {
   /** Second octet of all addresses. */
   readonly network: number;
   readonly module: string;
   readonly concurrency?: number;
-  /** Of the service `shop`. */
-  readonly overload?: NonNullable<CausewayConfig['services'][string]['overload']>;
+  /** Of the service `shop`; null = unprotected. */
+  readonly overload?: NonNullable<Shop['overload']> | null;
+  readonly limits?: NonNullable<Shop['limits']>;
+  readonly interfaces?: NonNullable<Shop['interfaces']>;
   readonly protocol?: 'http1' | 'grpc';
   readonly app?: Readonly<Record<string, string>>;
 }
@@ -46,7 +50,7 @@ export class OverloadStage {
 
   private constructor(options: StageOptions) {
     this.#options = options;
-    this.mesh = this.#resolve(options.overload ?? {});
+    this.mesh = this.#resolve({});
     this.#nodes = this.#render(this.mesh);
   }
 
@@ -88,7 +92,15 @@ export class OverloadStage {
 
   /** Pushes another `overload` to the running sidecar. */
   reconfigure(overload: StageOptions['overload']): void {
-    const mesh = this.#resolve(overload ?? {});
+    this.#push(this.#resolve({ overload: overload ?? {} }));
+  }
+
+  /** Pushes other `limits` to the running sidecar. */
+  relimit(limits: NonNullable<StageOptions['limits']>): void {
+    this.#push(this.#resolve({ limits }));
+  }
+
+  #push(mesh: Mesh): void {
     for (const node of this.#render(mesh)) {
       for (const [path, text] of Object.entries(node.files)) {
         if (path.startsWith('ecds/')) write(join(node.dir, path), text);
@@ -161,7 +173,9 @@ export class OverloadStage {
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  #resolve(overload: NonNullable<StageOptions['overload']>): Mesh {
+  /** The mesh with `change` in place of what the stage was started with. */
+  #resolve(change: Pick<StageOptions, 'overload' | 'limits'>): Mesh {
+    const { overload = {}, limits, interfaces = [] } = { ...this.#options, ...change };
     const config: CausewayConfig = {
       mesh: 'overload',
       network: { prefix: `127.${this.#options.network}` },
@@ -169,7 +183,9 @@ export class OverloadStage {
       gateways: [{ name: 'gateway', routes: [{ prefix: '/', service: 'shop' }] }],
       services: {
         shop: {
-          overload,
+          ...(overload === null ? {} : { overload }),
+          ...(limits === undefined ? {} : { limits }),
+          interfaces,
           protocol: this.#options.protocol ?? 'http1',
           calls: [],
           healthCheck: { timeout: '5s', interval: '500ms' },
