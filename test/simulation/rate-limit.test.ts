@@ -1,10 +1,12 @@
 /**
  * The adaptive rate limit in front of a simulated application (4 at once, 10 ms each: 400/s), with an injected clock. Five
- * interfaces take equal parts of a load; one of them jumps to six times its rate for 30 s.
+ * interfaces take equal parts of a load; one of them jumps to six times its rate for 30 s. Alone, and behind overload-shedding.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { Random } from '../fuzz/reference/random.ts';
 import { Application, arrivals, type Job } from './application.ts';
 import { COUNT, type LimitExports, loadLimitModule, WHOLE } from './limit-module.ts';
+import { loadShedding, type SheddingModule } from './shedding.ts';
 
 const INTERFACES = 5;
 const CAPACITY = 400;
@@ -17,10 +19,20 @@ const BACK = 70_000;
 const END = 90_000;
 const JUMPER = 4;
 
+/** Unix time of the start in ms. */
+const EPOCH = 1_700_001_000_000;
+const TICK_MS = 100;
+const DEFAULT_CLASS = 5;
+/** Of `End`. */
+const COMPLETED = 0;
+const UNSENT = 2;
+
+let shedding: SheddingModule;
 let module: LimitExports & { __pin(at: number): number };
 
 beforeAll(async () => {
   module = await loadLimitModule();
+  shedding = await loadShedding();
 });
 
 interface Second {
@@ -36,8 +48,55 @@ interface Run {
   readonly seconds: Second[];
 }
 
-/** `exact`: the application tells T2. `phase`: when in a second the level is looked at, ms. */
-function simulate(load: number, exact: boolean, phase: number, seed: number): Run {
+/** overload-shedding in one worker, all requests of one class. */
+class Shedder {
+  readonly #exact: boolean;
+  readonly #random: Random;
+  readonly #open: { readonly number: number; readonly job: Job }[] = [];
+  #tick = TICK_MS;
+
+  constructor(exact: boolean, seed: number) {
+    this.#exact = exact;
+    this.#random = new Random(seed);
+    shedding.create(1, 15);
+  }
+
+  /** The request's number, 0 = refused. */
+  arrive(now: number): number {
+    this.#until(now);
+    return shedding.arrive(0, DEFAULT_CLASS, this.#random.below(128), 0, EPOCH + now);
+  }
+
+  /** By the limit behind it. */
+  refused(number: number, now: number): void {
+    shedding.end(0, number, UNSENT, 0, Number.NaN, EPOCH + now);
+  }
+
+  /** Answers come in the order of admission, since all take as long. */
+  admitted(number: number, job: Job): void {
+    this.#open.push({ number, job });
+  }
+
+  #until(now: number): void {
+    for (;;) {
+      const first = this.#open[0];
+      const ended = first?.job.ended ?? Number.POSITIVE_INFINITY;
+      if (Math.min(ended, this.#tick) > now) return;
+      if (first === undefined || this.#tick < ended) {
+        shedding.tick(0, Number.NaN, EPOCH + this.#tick);
+        this.#tick += TICK_MS;
+        continue;
+      }
+      this.#open.shift();
+      const { arrived, started } = first.job;
+      const t2 = this.#exact ? started - arrived : Number.NaN;
+      shedding.end(0, first.number, COMPLETED, ended - arrived, t2, EPOCH + ended);
+    }
+  }
+}
+
+/** `exact`: the application tells T2. `phase`: when in a second the level is looked at, ms. `shedder` stands in front. */
+function simulate(load: number, exact: boolean, phase: number, seed: number, shedder?: Shedder): Run {
   const rate = (CAPACITY * load) / INTERFACES;
   const rateOf = (i: number, at: number) => (i === JUMPER && at >= STEP && at < BACK ? 6 * rate : rate);
   const jobs = arrivals(INTERFACES, END, rateOf, seed);
@@ -74,11 +133,17 @@ function simulate(load: number, exact: boolean, phase: number, seed: number): Ru
   };
   for (const job of jobs) {
     for (; next <= job.arrived; next += 1000) look(next);
+    const number = shedder?.arrive(job.arrived) ?? 1;
+    if (number === 0) continue;
     module.count(window, job.interface, COUNT.offered, 1);
-    if (!module.has(buckets, job.interface, job.arrived)) continue;
+    if (!module.has(buckets, job.interface, job.arrived)) {
+      shedder?.refused(number, job.arrived);
+      continue;
+    }
     module.take(buckets, job.interface);
     module.count(window, job.interface, COUNT.admitted, 1);
     app.admit(job);
+    shedder?.admitted(number, job);
     open.push(job);
   }
   return { jobs, seconds };
@@ -153,3 +218,24 @@ describe.each(CASES)('at $load of capacity, T2 told: $exact, looked at after $ph
     }
   });
 });
+
+describe.each(CASES)(
+  'behind overload-shedding, at $load, T2 told: $exact, after $phase ms',
+  ({ load, exact, phase }) => {
+    const runs: Run[] = [];
+    beforeAll(() => {
+      for (const seed of [1, 2, 3]) runs.push(simulate(load, exact, phase, seed, new Shedder(exact, seed)));
+    });
+
+    it('the other four keep at least 99 % over the whole run', () => {
+      for (const run of runs) expect(kept(run, 0)).toBeGreaterThanOrEqual(0.99);
+    });
+
+    it('only the one that jumped is limited, and every limit is gone 15 s after the surge', () => {
+      for (const run of runs) {
+        for (const { limits } of run.seconds) expect(limits.slice(0, JUMPER)).toEqual([-1, -1, -1, -1]);
+        expect(lingered(run)).toBeLessThanOrEqual(15_000);
+      }
+    });
+  },
+);
