@@ -7,10 +7,8 @@ import {
   byteAt,
   Counter,
   FilterHeadersStatus,
-  getHeader,
   HttpStream,
   lenOf,
-  MapType,
   NONE,
   now,
   present,
@@ -18,6 +16,7 @@ import {
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { cpuPressure, refreshAgent } from '../agent/blob';
+import { answerHeader } from '../answer';
 import { header, method, path } from '../exchange';
 import { CLASS } from '../headers';
 import { dropExpressions, StreamSource } from '../lane-tagging/matcher.host';
@@ -240,7 +239,7 @@ class LimitStream extends HttpStream {
   }
 
   private readSignal(): void {
-    const value = getHeader(MapType.ResponseHeaders, this.config.signalHeader);
+    const value = answerHeader(this.config.signalHeader);
     if (!present(value)) return;
     const said = parseNumber(value, MOST_SIGNAL);
     if (isNaN(said)) {

@@ -163,7 +163,7 @@ describe('a hot value', () => {
 });
 
 describe('what a request costs', () => {
-  const HEADERS = ['get_current_time_nanoseconds', 'get_header_map_pairs 0'];
+  const HEADERS = ['get_current_time_nanoseconds', 'get_header_map_pairs RequestHeaders'];
   const calls = (configuration: AdaptiveRateLimitConfig, path = '/', headers: [string, string][] = []) => {
     use(configuration, 1, true);
     app.pass(path, headers);
@@ -195,10 +195,10 @@ describe('what a request costs', () => {
     expect(calls({ hotspots }, '/', [['x-user', 'ann']])[0]).toEqual(HEADERS);
   });
 
-  it('of the adaptive limit: the time and T2 when it ends, nothing of the class while calm', () => {
+  it('of the adaptive limit: the time and the answer when it ends, nothing of the class while calm', () => {
     expect(calls({ adaptive: {}, interfaces: INTERFACES }, '/products')).toEqual([
       HEADERS,
-      ['get_current_time_nanoseconds', 'get_header_map_value x-queue-ms'],
+      ['get_current_time_nanoseconds', 'get_header_map_pairs ResponseHeaders'],
     ]);
   });
 
