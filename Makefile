@@ -44,6 +44,10 @@ test: setup build ## policy specs, emulator, fuzz, and everything on real Envoy
 test-istio: setup build ## rendered resources judged by istioctl, the lane story on Istio's control plane (needs Go)
 	@npx vitest run --project istio
 
+.PHONY: test-matrix
+test-matrix: setup build ## the lane story on each Envoy release that the wheel offers; writes the table in README.md
+	@$(TSX) tools/matrix.ts
+
 .PHONY: image
 image: build ## build/image: the module as an OCI image layout, with SHA256SUMS
 	@$(TSX) tools/image.ts

@@ -11,6 +11,8 @@ import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service, S
  *   └─ <svc>.baseline   instances of the baseline alone: the last resort
  *   <svc>.closed     composite of the lane members alone, for chains that do not end in the baseline (strict lanes)
  *
+ * Envoys before 1.37 know no composite: for them routes go to <svc>.lanes itself, the only cluster.
+ *
  * Why a composite, measured: test/bench/fallback-retry. Every stage has its own label key (`lane`, `lane2`, …), so that one
  * list can carry what each stage is to walk. All objects are Envoy v3 JSON.
  */
@@ -43,6 +45,8 @@ export interface LaneScheme {
   readonly stages: number;
   /** Some rule pins traffic to one instance: each instance gets a subset of its own. */
   readonly pins: boolean;
+  /** Failed tries walk the chain by a composite cluster; without, they stay in the lane. Absent = yes. */
+  readonly composite?: boolean;
   /** Default 1,000. */
   readonly connectTimeoutMs?: number;
   /** Concurrent requests that one service may have from one proxy. Default 1,024. */
@@ -57,6 +61,8 @@ export interface SchemeSource {
   readonly baseline: string;
   readonly lanes: readonly Lane[];
   readonly steering: readonly Pick<Steering, 'to'>[];
+  /** Absent = yes. */
+  readonly composite?: boolean;
 }
 
 const CONNECT_TIMEOUT_MS = 1_000;
@@ -81,6 +87,7 @@ export function laneScheme(mesh: SchemeSource): LaneScheme {
     baseline: mesh.baseline,
     stages: Math.max(1, ...chains.map(depth)),
     pins: targets.some((target) => 'instance' in target),
+    composite: mesh.composite ?? true,
   };
 }
 
@@ -115,8 +122,16 @@ export function openMembers(service: LaneService, scheme: LaneScheme): readonly 
   return [...closedMembers(service, scheme), baseline, baseline];
 }
 
-/** All clusters by which a proxy calls this service. The one to route to is named like the service. */
+/** Where routes of the service lead: those of requests that may end in the baseline, and those that may not. */
+export function entryClusters(service: LaneService, scheme: LaneScheme): { open: string; closed: string } {
+  const lanes = stageCluster(service.name, 1);
+  if (scheme.composite === false) return { open: lanes, closed: lanes };
+  return { open: service.name, closed: scheme.stages > 1 ? `${service.name}.closed` : lanes };
+}
+
+/** All clusters by which a proxy calls this service. */
 export function serviceClusters(service: LaneService, scheme: LaneScheme): Cluster[] {
+  if (scheme.composite === false) return [lanesCluster(service, scheme, 1)];
   const lanes = Array.from({ length: scheme.stages }, (_, index) => lanesCluster(service, scheme, index + 1));
   const clusters = [
     compositeCluster(service.name, openMembers(service, scheme), scheme),
@@ -131,9 +146,11 @@ export function serviceClusters(service: LaneService, scheme: LaneScheme): Clust
 
 /** The endpoints of each of {@link serviceClusters}' clusters that has some, as Envoy's ClusterLoadAssignment. */
 export function serviceEndpoints(service: LaneService, scheme: LaneScheme): LoadAssignment[] {
-  const all = Array.from({ length: scheme.stages }, (_, index) =>
+  const stages = scheme.composite === false ? 1 : scheme.stages;
+  const all = Array.from({ length: stages }, (_, index) =>
     loadAssignment(stageCluster(service.name, index + 1), service.instances, stageKey(index + 1)),
   );
+  if (scheme.composite === false) return all;
   return [...all, loadAssignment(`${service.name}.baseline`, baselineInstances(service, scheme), 'last')];
 }
 

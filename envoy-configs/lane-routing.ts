@@ -11,6 +11,7 @@ import {
 } from '../filters/headers.ts';
 import {
   closedMembers,
+  entryClusters,
   type LaneScheme,
   type LaneService,
   openMembers,
@@ -117,11 +118,11 @@ export function defaultList(scheme: LaneScheme, strict: boolean): JsonObject {
 /** Routes to one service, in order: strict traffic first, and of each what may run twice first. */
 export function serviceRoutes(service: LaneService, scheme: LaneScheme, options: RouteOptions = {}): Route[] {
   const strict = { name: STRICT, string_match: { exact: '1' } };
-  const closed = scheme.stages > 1 ? `${service.name}.closed` : `${service.name}.lanes`;
+  const { open, closed } = entryClusters(service, scheme);
   const closedTries = Math.max(2, closedMembers(service, scheme).length);
   return [
     ...routesByMethod(service, scheme, options, [strict], closed, closedTries),
-    ...routesByMethod(service, scheme, options, [], service.name, openMembers(service, scheme).length),
+    ...routesByMethod(service, scheme, options, [], open, openMembers(service, scheme).length),
   ];
 }
 

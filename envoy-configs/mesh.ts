@@ -337,6 +337,8 @@ export interface Mesh {
   readonly network: Network;
   /** Envoy worker threads per proxy. */
   readonly concurrency: number;
+  /** Whether every Envoy of the mesh knows composite clusters. */
+  readonly composite: boolean;
   /** Put wanted/served lane on responses inside the mesh (gateways strip it from outsiders). */
   readonly report: boolean;
   /** How long a removed instance may finish what it has, after everybody has stopped calling it. */

@@ -23,6 +23,9 @@ import { milliseconds } from './schema-parts.ts';
 /** Highest last octet that an instance gets: the rest of each /24 stays free for gateways and helpers. */
 export const MAX_INSTANCES_PER_SERVICE = 250;
 
+/** Minor release of Envoy 1 that brought composite clusters. */
+const FIRST_WITH_COMPOSITE = 37;
+
 export const DEFAULT_BASELINE = 'base';
 
 export interface ResolveOptions {
@@ -71,6 +74,7 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
     agent: resolveAgent(config.agent),
     network: { prefix },
     concurrency: config.concurrency ?? 1,
+    composite: config.envoy === undefined || Number(config.envoy.split('.')[1]) >= FIRST_WITH_COMPOSITE,
     report: config.report ?? true,
     drainMs: milliseconds(config.drain ?? '500ms'),
   };

@@ -172,6 +172,13 @@ export const CausewaySchema = Type.Object(
     concurrency: Type.Optional(
       Type.Integer({ minimum: 1, maximum: 64, description: 'Worker threads per Envoy. Default 1.' }),
     ),
+    envoy: Type.Optional(
+      Type.String({
+        pattern: '^1\\.(3[6-9]|[4-9][0-9])$',
+        description:
+          'Oldest Envoy of the mesh, such as `1.36`. Before 1.37 failed tries stay in their lane; absent and unhealthy lanes fall back everywhere. Default 1.40.',
+      }),
+    ),
     agent: Type.Optional(AgentSchema),
     degradation: Type.Optional(DegradationSchema),
     drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),

@@ -181,7 +181,8 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
         for: '10m',
         severity: 'warning',
         summary: '{{ $labels.instance }} has been limiting {{ $labels.interface }} by itself for ten minutes.',
-        action: 'It is a surge that stays, or the interface has become dearer: add instances, or give it a limit of its own.',
+        action:
+          'It is a surge that stays, or the interface has become dearer: add instances, or give it a limit of its own.',
       },
     ],
     doctor: ['unknown-keys', 'unreachable-limit'],

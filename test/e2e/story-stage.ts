@@ -9,7 +9,7 @@ import type { SceneResult } from '../../harness/demo/scene.ts';
 import type { Stage } from '../../harness/demo/stage.ts';
 import { ProcessDriver } from '../../harness/drivers/process.ts';
 import { StateFolder } from '../../harness/drivers/state.ts';
-import { resolveEnvoy } from '../../harness/envoy/binary.ts';
+import { envoyVersion, resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { bookinfoBundle, ROOT } from './support.ts';
 
 export interface StoryOptions {
@@ -28,11 +28,13 @@ export async function openStory(options: StoryOptions): Promise<{ stage: Stage; 
   const cli = [process.execPath, built('causeway.mjs')];
   const folder = await mkdtemp(join(tmpdir(), 'cw-'));
   const state = new StateFolder(join(folder, 'bookinfo'));
-  const driver = new ProcessDriver({ state, envoy: (await resolveEnvoy()).path, bookinfo: await bookinfoBundle() });
+  const envoy = (await resolveEnvoy()).path;
+  const driver = new ProcessDriver({ state, envoy, bookinfo: await bookinfoBundle() });
+  const minor = (await envoyVersion(envoy)).split('.').slice(0, 2).join('.');
   const { network, scale, claimDeadlineMs, edit = (text: string) => text } = options;
   const opened = await openStage({
     deployment: { state, driver, driverName: 'process', wasmPath, resolve: { network } },
-    text: edit(readFileSync(meshFile(), 'utf8')),
+    text: edit(`envoy: '${minor}'\n${readFileSync(meshFile(), 'utf8')}`),
     file: join(folder, 'bookinfo.yaml'),
     cli,
     scale,
