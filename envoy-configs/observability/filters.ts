@@ -247,6 +247,11 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
     panels: [
       { title: 'Hosts out', expr: 'max by (instance, service) (causeway_outlier_blacklist_hosts_out)', unit: 'short' },
       { title: 'Put out', expr: rate('causeway_outlier_blacklist_listed_total', 'service, reason'), unit: 'reqps' },
+      {
+        title: 'Verdicts that the bounds forbid',
+        expr: 'max by (instance) (causeway_outlier_blacklist_verdicts_spared)',
+        unit: 'short',
+      },
     ],
     alerts: [
       {
@@ -266,6 +271,16 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
     panels: [
       { title: 'Age of the agent’s news', expr: 'max by (instance) (causeway_agent_age_milliseconds)', unit: 'ms' },
       { title: 'Polls', expr: rate('causeway_agent_polls_total', 'kind, result'), unit: 'reqps' },
+      {
+        title: 'Reports to the healing centre',
+        expr: rate('causeway_agent_centre_syncs_total', 'result'),
+        unit: 'reqps',
+      },
+      {
+        title: 'Verdicts that are not believed',
+        expr: rate('causeway_agent_centre_refused_total', 'reason'),
+        unit: 'reqps',
+      },
     ],
     alerts: [
       {
@@ -276,6 +291,14 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
         summary:
           'The agent of {{ $labels.instance }} has been silent for ten seconds; filters go on with less knowledge.',
         action: 'A trapped singleton is never restarted: restart the proxy when it suits.',
+      },
+      {
+        name: 'CausewayCentreDeniesAgents',
+        expr: 'sum by (instance) (rate(causeway_agent_centre_syncs_total{result="denied"}[5m])) > 0',
+        for: '5m',
+        severity: 'warning',
+        summary: 'The healing centre does not know the credential of {{ $labels.instance }}.',
+        action: 'Compare the token in its folder of secrets with the hash in the centre’s file.',
       },
     ],
     doctor: ['shared-vm', 'admin-exposed'],

@@ -1,6 +1,6 @@
 /**
  * The singleton: asks this Envoy's own admin for CPU pressure and for the hosts of the clusters that filters want, and
- * publishes both in shared data. Nothing restarts a singleton that has trapped, so whatever comes in is a value to it.
+ * publishes both in shared data; where there is a healing centre, it speaks to it. Nothing restarts a singleton that has trapped, so whatever comes in is a value to it.
  * See README.md for what it costs.
  */
 import {
@@ -15,14 +15,17 @@ import {
   persist,
   ptrOf,
   RootContext,
+  randomBytes,
   Slice,
   setShared,
   setTickPeriod,
   slice,
   timeNow,
 } from 'proxy-wasm-assemblyscript-sdk';
+import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { readConfiguration } from '../plugin';
 import { Admin } from './admin';
+import { CentreClient } from './centre';
 import { HostRounds, RoundEnd } from './host-rounds';
 import { LAYOUT, STATE_KEY, STATE_SIZE, UNKNOWN_PRESSURE } from './layout';
 import { AgentMetrics } from './metrics';
@@ -34,10 +37,13 @@ const PRESSURE_PATH = ascii(
   '/stats?type=Gauges&filter=%5Eoverload%5C.envoy%5C.resource_monitors%5C.cpu_utilization%5C.pressure%24',
 );
 const STATE = ascii(STATE_KEY);
+/** Longest tick of an agent that has a centre. */
+const CENTRE_TICK_MS: u32 = 1000;
 
 @final
 export class AgentPlugin extends RootContext {
   private agent: Agent | null = null;
+  private centre: CentreClient | null = null;
 
   onConfigure(configuration: Slice): bool {
     const section = readConfiguration(configuration, 'agent');
@@ -53,13 +59,26 @@ export class AgentPlugin extends RootContext {
     const version = lenOf(before) === STATE_SIZE ? load<u32>(ptrOf(before), 4) : 0;
     const rounds = new HostRounds(admin, hostsPace, metrics, version);
     this.agent = new Agent(admin, metrics, rounds, new Pace(interval, share), hostsPace, interval);
-    setTickPeriod(interval);
+    const centre = section.get('centre');
+    this.centre = centre === null ? null : this.centreOf(centre);
+    setTickPeriod(centre === null ? interval : min(interval, CENTRE_TICK_MS));
     return true;
+  }
+
+  private centreOf(section: Json): CentreClient {
+    const seed = heap.alloc(8);
+    // Without randomness proxies ask at the same time, no more.
+    if (!randomBytes(seed, 8)) store<u64>(seed, timeNow());
+    const random = load<u64>(seed);
+    heap.free(seed);
+    return new CentreClient(this.id, persist(section.textOf('cluster')), persist(section.textOf('authority')), random);
   }
 
   onTick(): void {
     const agent = this.agent;
     if (agent !== null) agent.tick();
+    const centre = this.centre;
+    if (centre !== null) centre.tick(now());
   }
 }
 

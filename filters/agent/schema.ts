@@ -1,5 +1,29 @@
 import Type, { type Static } from 'typebox';
 
+const CentreSchema = Type.Object(
+  {
+    cluster: Type.Optional(
+      Type.String({
+        format: 'header-value',
+        minLength: 1,
+        maxLength: 255,
+        default: 'causeway.centre',
+        description: "Cluster of the centre. It adds this proxy's credential; no route may lead to it.",
+      }),
+    ),
+    authority: Type.Optional(
+      Type.String({
+        format: 'header-value',
+        minLength: 1,
+        maxLength: 253,
+        default: 'causeway-centre',
+        description: 'What the centre is called in `Host`.',
+      }),
+    ),
+  },
+  { additionalProperties: false, description: 'The healing centre. Default: none.' },
+);
+
 /** Configuration of `agent`, the singleton. */
 export const AgentSchema = Type.Object(
   {
@@ -29,6 +53,7 @@ export const AgentSchema = Type.Object(
           'Most that polling may take of the main thread, in percent: what costs more is asked for less often. Half of it is for pressure, half for host lists.',
       }),
     ),
+    centre: Type.Optional(CentreSchema),
   },
   {
     additionalProperties: false,

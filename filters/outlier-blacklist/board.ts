@@ -45,7 +45,7 @@ export function writeBoard(to: usize, judge: Judge, version: u64): Slice {
   let rows = 0;
   for (let i = 0; i < judge.groups.length; i++) {
     const group = judge.groups[i];
-    if (group.out() === 0) continue;
+    if (group.out() + group.held === 0) continue;
     for (let j = 0; j < group.hosts.length && rows < MAX_HOSTS; j++) {
       writeRow(to + RECORD_HEAD + ROW_SIZE * rows++, group.hosts[j]);
     }

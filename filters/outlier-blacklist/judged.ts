@@ -19,6 +19,8 @@ export enum Reason {
   Connections,
   Slow,
   Probe,
+  /** Others say so; see `held`. */
+  Centre,
 }
 
 /** Shares in percent of the steps back. */
@@ -48,6 +50,12 @@ export class Judged {
   listedAt: i64 = 0;
   /** A probe is on its way. */
   probing: bool = false;
+  /** The healing centre wants it out. */
+  wanted: bool = false;
+  /** It is kept out for that, wherever it stands by our own judgement. */
+  held: bool = false;
+  /** Last time that this began, ms. */
+  heldAt: i64 = 0;
 
   /** When some worker last published it. */
   seen: i64 = 0;
@@ -58,6 +66,9 @@ export class Judged {
   failuresInARow: u32 = 0;
 
   readonly delta: Window = new Window();
+  /** Since this judge began, modulo 2^32. */
+  allRequests: u32 = 0;
+  allErrors: u32 = 0;
   /** Grows until it holds enough requests to be judged. */
   readonly open: Window = new Window();
   opened: i64 = 0;
@@ -96,6 +107,7 @@ export class Judged {
 
   /** Percent of its usual share that it gets. */
   share(): i32 {
+    if (this.held) return 0;
     if (this.state === HostState.Good) return 100;
     return this.state === HostState.Ramp ? unchecked(STEPS[min(this.step, STEP_COUNT - 1)]) : 0;
   }
@@ -108,6 +120,8 @@ export class Judged {
     else delta.clear();
     this.known = true;
     this.before.copy(this.total);
+    this.allRequests += delta.requests;
+    this.allErrors += delta.errors;
     if (delta.requests > delta.failures) this.failuresInARow = 0;
     this.failuresInARow += delta.failures;
     // A window begins with the first error, so that the good answers before it do not hide a host that has just failed.

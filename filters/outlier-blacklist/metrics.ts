@@ -2,7 +2,7 @@ import { Counter, counter, Gauge, gauge } from 'proxy-wasm-assemblyscript-sdk';
 import { Reason } from './judged';
 
 const PREFIX = 'causeway_outlier_blacklist_';
-const REASONS: string[] = ['other', 'errors', 'connections', 'slow', 'probe'];
+const REASONS: string[] = ['other', 'errors', 'connections', 'slow', 'probe', 'centre'];
 
 /** What the filter counts for one service; README.md explains each. */
 @final
@@ -34,6 +34,11 @@ export function reasonName(reason: Reason): string {
 /** Outliers that have to stay, since too many hosts of their lane are out already. */
 export function spared(): Gauge {
   return gauge(PREFIX + 'hosts_spared');
+}
+
+/** Hosts that the healing centre wants out and that stay, for the same reason. */
+export function barred(): Gauge {
+  return gauge(PREFIX + 'verdicts_spared');
 }
 
 /** Requests of hosts past the number that is counted. */

@@ -7,8 +7,10 @@
  *                        └────────────────────────────────────┴─────────────────┘
  *
  * A host is only ever compared with others of its lane: when most are bad it is the service that is bad, not the host.
+ * What the healing centre wants out beside is holding.ts' business.
  */
 import { equal, mix64, Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { Group, Holding } from './holding';
 import { HostState, Judged, Reason, STEP_COUNT } from './judged';
 import { HOST, laneOf, MAX_HOSTS, SERVICE } from './row';
 
@@ -47,23 +49,6 @@ export class Law {
   ) {}
 }
 
-/** The hosts of one lane of one service. */
-@final
-export class Group {
-  readonly hosts: Judged[] = [];
-  constructor(
-    readonly service: u64,
-    readonly lane: Slice,
-  ) {}
-
-  /** Hosts that do not have their whole share. */
-  out(): i32 {
-    let count = 0;
-    for (let i = 0; i < this.hosts.length; i++) if (this.hosts[i].state !== HostState.Good) count++;
-    return count;
-  }
-}
-
 @final
 export class Judge {
   readonly hosts: Judged[] = [];
@@ -76,6 +61,8 @@ export class Judge {
   returned: i32 = 0;
   /** Outliers that had to stay, since too many are out already. */
   spared: i32 = 0;
+  /** What the centre's word does beside. */
+  readonly holding: Holding = new Holding();
 
   private second: i64 = 0;
   private readonly scratch: StaticArray<f64> = new StaticArray<f64>(MAX_HOSTS);
@@ -138,6 +125,7 @@ export class Judge {
     this.second = second;
     for (let i = 0; i < this.hosts.length; i++) this.hosts[i].gather(now, second);
     for (let i = 0; i < this.groups.length; i++) this.judgeGroup(this.groups[i], now, turned);
+    if (this.holding.hold(this.groups, now)) this.changes++;
     if (turned) this.dropGone(now);
   }
 
@@ -227,6 +215,11 @@ export class Judge {
       return;
     }
     if (host.state !== HostState.Ramp) return;
+    if (host.held) {
+      // No request shows that it is well.
+      host.until = max(host.until, now + this.law.stepMs);
+      return;
+    }
     const open = host.open;
     const limit = max(this.law.errorShare, 2 * this.othersRate(group, host));
     if (host.failuresInARow >= FAILURES_IN_A_ROW || (open.errors >= STEP_ERRORS && open.rate() > limit)) {

@@ -33,7 +33,12 @@ const ADDRESS: usize = 192;
 
 /** A host is an address of a service: one process that serves two of them may be bad at one. Never 0. */
 export function hostKey(service: u64, address: Slice): u64 {
-  return mix64(hash64(address) ^ service) | 1;
+  return hostKeyOf(service, hash64(address));
+}
+
+/** The same by the address' `hash64`. */
+export function hostKeyOf(service: u64, address: u64): u64 {
+  return mix64(address ^ service) | 1;
 }
 
 export function startRow(row: usize, service: u64, lane: Slice, address: Slice): void {

@@ -4,6 +4,8 @@
  *
  *   v1/outlier/counts#<worker>   written by that worker, every tick with news and once a second without
  *   v1/outlier/board             written by the judging worker alone, when a state has changed
+ *
+ * Of the healing centre it knows what the agent says (reporting.ts).
  */
 import {
   ascii,
@@ -30,10 +32,11 @@ import { HOSTS } from '../headers';
 import { restoreBoard, rowOf, rowsOf, shareOf, stampOf, writeBoard } from './board';
 import { OutlierConfig } from './config';
 import { Hosts, LaneHosts } from './hosts';
-import { HostState, Judged } from './judged';
-import { reasonName, ServiceMetrics, spared, uncounted } from './metrics';
+import { HostState, Judged, Reason } from './judged';
+import { barred, reasonName, ServiceMetrics, spared, uncounted } from './metrics';
 import { Judge } from './policy';
 import { Pool } from './pool';
+import { Reporting } from './reporting';
 import { addressOf, laneOf, MAX_HOSTS, RECORD_HEAD, ROW_SIZE, SERVICE } from './row';
 
 /** A host has failed forty times before it is out; the ticks add at most two of these. */
@@ -76,10 +79,13 @@ export class Watch {
   private readonly metrics: ServiceMetrics[] = [];
   private readonly uncounted: Counter = uncounted();
   private readonly sparedGauge: Gauge = spared();
+  private readonly barredGauge: Gauge = barred();
   private spared: i32 = 0;
+  private barred: i32 = 0;
   /** By service: whether some lane of it has a pool. */
   private readonly choosing: StaticArray<bool>;
   private judge: Judge | null = null;
+  private readonly reporting: Reporting;
   private written: u32 = 0;
   private board: u64 = 0;
   private readonly boardBytes: usize = heap.alloc(RECORD_HEAD + MAX_HOSTS * ROW_SIZE);
@@ -92,6 +98,7 @@ export class Watch {
     private readonly contextId: u32,
   ) {
     const services = config.services;
+    this.reporting = new Reporting(services);
     this.choosing = new StaticArray<bool>(services.length);
     for (let i = 0; i < services.length; i++) {
       const service = services[i];
@@ -113,6 +120,7 @@ export class Watch {
     const judge = this.judge;
     if (judge !== null) judge.free();
     this.hosts.free();
+    this.reporting.free();
     heap.free(this.boardBytes);
   }
 
@@ -177,11 +185,10 @@ export class Watch {
       if (age > DEAD_MS || age < -DEAD_MS) continue;
       for (let j = 0, n = rowsOf(counts); j < n; j++) judge.add(rowOf(counts, j), now);
     }
+    this.reporting.read(judge, now);
     judge.judge(now);
-    if (judge.spared !== this.spared) {
-      this.spared = judge.spared;
-      this.sparedGauge.set(judge.spared as u64);
-    }
+    this.reporting.report(judge, now);
+    this.showSpared(judge.spared, judge.holding.barred);
     for (let i = 0; i < judge.hosts.length; i++) this.follow(judge, judge.hosts[i], now);
     if (judge.changes === this.written) return;
     this.written = judge.changes;
@@ -189,8 +196,16 @@ export class Watch {
     this.measure(judge);
   }
 
+  private showSpared(spared: i32, barred: i32): void {
+    if (spared !== this.spared) this.sparedGauge.set(spared as u64);
+    if (barred !== this.barred) this.barredGauge.set(barred as u64);
+    this.spared = spared;
+    this.barred = barred;
+  }
+
   /** Says what has become of a host, and asks it where it is to be asked. */
   private follow(judge: Judge, host: Judged, now: i64): void {
+    if (host.held && host.heldAt === now) this.reportHeld(host);
     if (host.listedAt === now) this.report(host, now);
     if (host.state !== HostState.Probe || host.probing) return;
     const number = this.config.numberOf(host.service);
@@ -220,6 +235,15 @@ export class Watch {
     if (known !== null && !answered) this.report(known, this.time);
   }
 
+  private reportHeld(host: Judged): void {
+    const number = this.config.numberOf(host.service);
+    if (number < 0) return;
+    this.metrics[number].countListed(Reason.Centre);
+    if (!logs(LogLevel.Warn)) return;
+    const where = `${text(host.address)} of ${text(this.config.services[number].name)}, lane ${text(host.lane)}`;
+    logWarn(`causeway: outlier-blacklist: ${where}: out while the healing centre says so`);
+  }
+
   private report(host: Judged, now: i64): void {
     const number = this.config.numberOf(host.service);
     if (number < 0) return;
@@ -239,7 +263,7 @@ export class Watch {
       const id = this.config.services[i].id;
       let out = 0;
       for (let j = 0; j < judge.groups.length; j++) {
-        if (judge.groups[j].service === id) out += judge.groups[j].out();
+        if (judge.groups[j].service === id) out += judge.groups[j].out() + judge.groups[j].held;
       }
       this.metrics[i].out.set(out as u64);
     }
