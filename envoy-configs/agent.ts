@@ -1,5 +1,6 @@
+import { centreSection } from './centre.ts';
 import { seconds } from './clusters.ts';
-import type { AgentSettings, JsonObject } from './mesh.ts';
+import type { AgentSettings, CentreSettings, JsonObject } from './mesh.ts';
 
 /**
  * The agent: a singleton beside the workers that asks this Envoy's own admin interface. It reaches it by a cluster that no
@@ -16,19 +17,31 @@ const text = (value: string): JsonObject => ({
   value,
 });
 
-/** Fields of the bootstrap: the singleton and the cluster by which it asks. */
-export function agentFields(agent: AgentSettings, adminSocket: string, wasmPath: string): JsonObject {
+/** The healing centre, and the cluster that leads to it. */
+export interface CentreAccess {
+  readonly settings: CentreSettings;
+  readonly cluster: JsonObject;
+}
+
+/** Fields of the bootstrap: the singleton and the clusters by which it asks. */
+export function agentFields(
+  agent: AgentSettings,
+  adminSocket: string,
+  wasmPath: string,
+  centre?: CentreAccess,
+): JsonObject {
   return {
-    bootstrap_extensions: [agentExtension(agent, wasmPath)],
-    static_resources: { clusters: [adminCluster(adminSocket)] },
+    bootstrap_extensions: [agentExtension(agent, wasmPath, centre)],
+    static_resources: { clusters: [adminCluster(adminSocket), ...(centre ? [centre.cluster] : [])] },
   };
 }
 
-function agentExtension(agent: AgentSettings, wasmPath: string): JsonObject {
+function agentExtension(agent: AgentSettings, wasmPath: string, centre: CentreAccess | undefined): JsonObject {
   const configuration = {
     admin: ADMIN_CLUSTER,
     intervalMs: agent.intervalMs,
     mainThreadPercent: agent.mainThreadPercent,
+    ...(centre ? { centre: centreSection(centre.settings) } : {}),
   };
   return {
     name: 'envoy.bootstrap.wasm',

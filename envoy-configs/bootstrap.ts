@@ -1,6 +1,8 @@
-import { adminCluster, agentFields, cpuMonitor } from './agent.ts';
+import { ADMIN_CLUSTER, adminCluster, agentFields, type CentreAccess, cpuMonitor } from './agent.ts';
+import { centreCluster } from './centre.ts';
 import type { JsonObject, Mesh, RenderTarget } from './mesh.ts';
 import { statsConfig } from './stats.ts';
+import { secretsFolder } from './tls.ts';
 import { fileSource, PATHS } from './xds.ts';
 
 export interface BootstrapNode {
@@ -25,12 +27,20 @@ export function bootstrap(mesh: Mesh, node: BootstrapNode, target: RenderTarget)
   return {
     node: { id: node.id, cluster: node.cluster, metadata: { mesh: mesh.name, ...node.metadata } },
     ...common(mesh, node, target.adminSocket(node.id)),
-    ...(mesh.agent ? agentFields(mesh.agent, target.adminSocket(node.id), target.wasmPath) : {}),
+    ...(mesh.agent
+      ? agentFields(mesh.agent, target.adminSocket(node.id), target.wasmPath, centreOf(mesh, node, target))
+      : {}),
     dynamic_resources: {
       lds_config: fileSource(dir, PATHS.listeners),
       cds_config: fileSource(dir, PATHS.clusters),
     },
   };
+}
+
+function centreOf(mesh: Mesh, { id }: BootstrapNode, target: RenderTarget): CentreAccess | undefined {
+  const { centre: settings } = mesh;
+  if (settings === null) return undefined;
+  return { settings, cluster: centreCluster(settings, id, secretsFolder(target.nodeDir(id)), mesh.tls !== null) };
 }
 
 function common(mesh: Mesh, node: BootstrapNode, adminSocket: string): JsonObject {
@@ -100,7 +110,8 @@ export function staticBootstrap(
   };
 }
 
-/** The agent's own cluster leads to the admin, wherever that is. */
+/** The agent's own clusters, of which one leads to the admin, wherever that is. */
 function agentClusters(dynamic: JsonObject, adminSocket: string): JsonObject[] {
-  return dynamic.bootstrap_extensions === undefined ? [] : [adminCluster(adminSocket)];
+  const { clusters = [] } = (dynamic.static_resources ?? {}) as { clusters?: readonly JsonObject[] };
+  return clusters.map((cluster) => (cluster.name === ADMIN_CLUSTER ? adminCluster(adminSocket) : cluster));
 }

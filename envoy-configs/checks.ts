@@ -1,3 +1,4 @@
+import { checkCentre } from './checks-centre.ts';
 import { checkTls } from './checks-tls.ts';
 import type { Problem } from './problem.ts';
 import { DEFAULT_BASELINE, entrances, instanceIds, MAX_INSTANCES_PER_SERVICE } from './resolve.ts';
@@ -23,7 +24,7 @@ export function checkConfig(config: CausewayConfig): Problem[] {
   checker.agent();
   checker.lanes();
   checker.services();
-  checker.problems.push(...checkTls(config));
+  checker.problems.push(...checkTls(config), ...checkCentre(config));
   checker.gateways();
   checker.rules();
   checker.steering();

@@ -301,6 +301,17 @@ export interface AgentSettings {
   readonly cpu: 'host' | 'container';
 }
 
+/** The healing centre, as agents reach it. */
+export interface CentreSettings {
+  readonly address: string;
+  readonly port: number;
+  /** `causeway up` runs it. */
+  readonly start: boolean;
+  /** Folder of the proxies' tokens; null = made by `causeway up`, one in each proxy's own folder of secrets. */
+  readonly credentials: string | null;
+  readonly tls: { readonly ca: string; readonly name: string } | null;
+}
+
 export interface Network {
   /** First two octets of every instance's address: `127.0` for processes, a subnet's for compose. */
   readonly prefix: string;
@@ -334,6 +345,8 @@ export interface Mesh {
   readonly degradation: Degradation;
   /** Null = no agent. */
   readonly agent: AgentSettings | null;
+  /** Null = each proxy judges for itself. */
+  readonly centre: CentreSettings | null;
   readonly network: Network;
   /** Envoy worker threads per proxy. */
   readonly concurrency: number;
@@ -373,7 +386,7 @@ export interface RenderedNode {
   readonly files: Readonly<Record<string, string>>;
   /** Relative path of the bootstrap in `files`. */
   readonly bootstrap: string;
-  /** Directory of its certificate and key, which must be there before it starts; null = it needs none. */
+  /** Directory of its certificate, key and token, which must be there before it starts; null = it needs none. */
   readonly secrets: string | null;
   /** Absolute path of the admin interface's Unix socket. */
   readonly adminSocket: string;

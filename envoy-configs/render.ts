@@ -178,7 +178,10 @@ function assemble(parts: Parts): RenderedNode {
     dir: target.nodeDir(node.id),
     files,
     bootstrap: PATHS.bootstrap,
-    secrets: mesh.tls === null ? null : secretsFolder(target.nodeDir(node.id)),
+    secrets:
+      mesh.tls === null && (mesh.centre === null || mesh.centre.credentials !== null)
+        ? null
+        : secretsFolder(target.nodeDir(node.id)),
     adminSocket: target.adminSocket(node.id),
     accessLog: target.accessLog(node.id),
     concurrency: mesh.concurrency,

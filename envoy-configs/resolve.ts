@@ -1,5 +1,6 @@
 import type {
   AgentSettings,
+  CentreSettings,
   Degradation,
   Fault,
   FilterSwitch,
@@ -71,7 +72,8 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
       degradation: resolveSwitch(config.filters?.degradation),
     },
     degradation: resolveDegradation(config.degradation),
-    agent: resolveAgent(config.agent),
+    agent: resolveAgent(config.centre === undefined ? config.agent : (config.agent ?? {})),
+    centre: resolveCentre(config.centre),
     network: { prefix },
     concurrency: config.concurrency ?? 1,
     composite: config.envoy === undefined || Number(config.envoy.split('.')[1]) >= FIRST_WITH_COMPOSITE,
@@ -93,6 +95,18 @@ function resolveAgent(agent: CausewayConfig['agent']): AgentSettings | null {
     intervalMs: milliseconds(agent.interval ?? '1s'),
     mainThreadPercent: agent.mainThreadPercent ?? 1,
     cpu: agent.cpu ?? 'host',
+  };
+}
+
+function resolveCentre(centre: CausewayConfig['centre']): CentreSettings | null {
+  if (centre === undefined) return null;
+  const [address = '', port] = (centre.address ?? '127.0.0.1:7070').split(':');
+  return {
+    address,
+    port: Number(port),
+    start: centre.start ?? false,
+    credentials: centre.credentials ?? null,
+    tls: centre.tls ?? null,
   };
 }
 

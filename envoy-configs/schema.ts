@@ -2,6 +2,7 @@ import Type, { type Static } from 'typebox';
 import { definitions } from '../filters/lane-tagging/matcher.schema.ts';
 import { IstioSchema } from './istio/schema.ts';
 import { AgentSchema } from './schema-agent.ts';
+import { CentreSchema } from './schema-centre.ts';
 import { DegradationSchema } from './schema-degradation.ts';
 import { PrioritiesSchema } from './schema-overload.ts';
 import {
@@ -180,6 +181,7 @@ export const CausewaySchema = Type.Object(
       }),
     ),
     agent: Type.Optional(AgentSchema),
+    centre: Type.Optional(CentreSchema),
     degradation: Type.Optional(DegradationSchema),
     drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),
     tls: Type.Optional(MeshTlsSchema),

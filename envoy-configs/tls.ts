@@ -249,10 +249,12 @@ export function downstreamSocket(service: Service, context: TlsContext): JsonObj
 }
 
 function ownCertificate(context: TlsContext): JsonObject {
-  return {
-    tls_params: { tls_minimum_protocol_version: 'TLSv1_2' },
-    tls_certificate_sds_secret_configs: [{ name: IDENTITY, sds_config: secretSource(context, IDENTITY) }],
-  };
+  return { tls_params: { tls_minimum_protocol_version: 'TLSv1_2' }, ...certificateContext(context.secrets) };
+}
+
+/** The proxy's own certificate and key, from its folder of secrets. */
+export function certificateContext(secrets: string): JsonObject {
+  return { tls_certificate_sds_secret_configs: [{ name: IDENTITY, sds_config: secretSource(secrets, IDENTITY) }] };
 }
 
 function peers(context: TlsContext, identities: readonly string[]): JsonObject {
@@ -265,14 +267,14 @@ function peers(context: TlsContext, identities: readonly string[]): JsonObject {
               match_typed_subject_alt_names: identities.map((exact) => ({ san_type: 'URI', matcher: { exact } })),
             }),
       },
-      validation_context_sds_secret_config: { name: ROOTS, sds_config: secretSource(context, ROOTS) },
+      validation_context_sds_secret_config: { name: ROOTS, sds_config: secretSource(context.secrets, ROOTS) },
     },
   };
 }
 
-function secretSource(context: TlsContext, name: string): JsonObject {
+function secretSource(secrets: string, name: string): JsonObject {
   return {
     resource_api_version: 'V3',
-    path_config_source: { path: `${context.secrets}/${name}.json`, watched_directory: { path: context.secrets } },
+    path_config_source: { path: `${secrets}/${name}.json`, watched_directory: { path: secrets } },
   };
 }

@@ -69,6 +69,7 @@ if (import.meta.filename === process.argv[1]) {
     bundle('causeway', 'build/causeway.mjs'),
     bundle('bookinfo', 'build/bookinfo.mjs'),
     bundle('overload', 'build/overload.mjs'),
+    bundle('heal', 'build/heal.mjs'),
   ]);
   const digest = createHash('sha256').update(wasm).digest('hex');
   process.stdout.write(`build/causeway.wasm  ${wasm.length} bytes  sha256 ${digest}\nbuild/causeway.mjs\n`);

@@ -10,6 +10,7 @@ export const SCRIPTS = {
   causeway: 'harness/cli/main.ts',
   bookinfo: 'harness/bookinfo/main.ts',
   overload: 'harness/overload/main.ts',
+  heal: 'harness/heal/main.ts',
 } as const;
 
 /** Bundles one of them into `outFile`, with everything from node_modules that it uses. */

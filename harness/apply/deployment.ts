@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Mesh } from '../../envoy-configs/mesh.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
 import { type ResolveOptions, resolveMesh } from '../../envoy-configs/resolve.ts';
+import { issueTokens } from '../centre/tokens.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { type Driver, type NodePlan, type Progress, planOf } from '../drivers/driver.ts';
 import type { StateFolder } from '../drivers/state.ts';
@@ -66,6 +67,7 @@ export class Deployment {
     return withLock(state, async () => {
       const deployment = new Deployment(options, record);
       await issueSecrets(record.mesh, state);
+      await issueTokens(record.mesh, state);
       await driver.up(deployment.running, progress);
       await writeRecord(state, record);
       return deployment;
@@ -142,6 +144,7 @@ export class Deployment {
     const changes = compare(this.running, plans);
     if (!isEmpty(changes)) {
       await issueSecrets(mesh, this.options.state);
+      await issueTokens(mesh, this.options.state);
       await this.transition(mesh, changes, progress, signal);
     }
     this.record = { ...this.record, mesh };

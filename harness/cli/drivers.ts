@@ -1,7 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
+import type { Mesh } from '../../envoy-configs/mesh.ts';
 import { writeByRename } from '../apply/push.ts';
 import type { DriverName } from '../apply/record.ts';
+import { credentialsFile } from '../centre/tokens.ts';
 import { ComposeDriver } from '../drivers/compose.ts';
 import { COMPOSE_PREFIX } from '../drivers/compose-file.ts';
 import type { Driver } from '../drivers/driver.ts';
@@ -23,6 +25,23 @@ export interface DriverSpec {
   readonly envoy: string;
   /** Subnet's first two octets; the compose driver's alone. */
   readonly prefix: string;
+  /** Words that start the healing centre; the process driver's alone. Absent = it is not ours to start. */
+  readonly centre?: readonly string[];
+}
+
+/** How the healing centre of a mesh is started; undefined when that is not ours to do. `file` is the configuration. */
+export function centreCommand(
+  { centre }: Mesh,
+  file: string,
+  network: string | undefined,
+  state: StateFolder,
+  program: readonly string[] = ownCommand(),
+): string[] | undefined {
+  if (!centre?.start) return undefined;
+  const where = ['--address', centre.address, '--port', String(centre.port)];
+  const elsewhere = network === undefined ? [] : ['--network', network];
+  const words = ['--file', resolve(file), ...elsewhere, 'centre', ...where, '--credentials', credentialsFile(state)];
+  return [...program, ...words];
 }
 
 export function containerPrefix(driver: DriverName, network: string | undefined): string | undefined {
@@ -35,7 +54,8 @@ export function createDriver(spec: DriverSpec, state: StateFolder): Driver {
     const { wasmPath, bookinfo, prefix } = spec;
     return new ComposeDriver({ state, wasmPath, bookinfo, prefix, project: `causeway-${spec.mesh}` });
   }
-  return new ProcessDriver({ state, envoy: spec.envoy, bookinfo: spec.bookinfo });
+  const { envoy, bookinfo, centre } = spec;
+  return new ProcessDriver({ state, envoy, bookinfo, ...(centre ? { centre } : {}) });
 }
 
 export async function envoyFor(driver: DriverName, progress: (line: string) => void): Promise<string> {

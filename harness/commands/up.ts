@@ -1,7 +1,8 @@
+import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { Deployment } from '../apply/deployment.ts';
 import { type DriverName, readRecord } from '../apply/record.ts';
 import { findAssets } from '../cli/assets.ts';
-import { containerPrefix, createDriver, envoyFor, superviseDriver } from '../cli/drivers.ts';
+import { centreCommand, containerPrefix, createDriver, envoyFor, superviseDriver } from '../cli/drivers.ts';
 import { CommandError, EXIT } from '../cli/exit-codes.ts';
 import { aborted, interruptible } from '../cli/interrupt.ts';
 import { type GlobalOptions, resolveOptions, stateFolder } from '../cli/options.ts';
@@ -31,7 +32,13 @@ export async function up(options: UpOptions, output: Output): Promise<void> {
   await interruptible(async (signal) => {
     const prefix = containerPrefix(options.driver, options.network);
     const envoy = await envoyFor(options.driver, output.progress);
-    const spec = { driver: options.driver, mesh: loaded.config.mesh, envoy, prefix: prefix ?? '', ...assets };
+    const mesh = resolveMesh(loaded.config, resolveOptions(options, prefix));
+    const centre = centreCommand(mesh, loaded.file, options.network, state);
+    if (centre && options.driver !== 'process') {
+      throw new CommandError(EXIT.invalid, 'centre.start: found it with containers, expected local processes');
+    }
+    const own = { driver: options.driver, mesh: loaded.config.mesh, envoy, prefix: prefix ?? '', ...assets };
+    const spec = { ...own, ...(centre ? { centre } : {}) };
     const driver = options.foreground ? createDriver(spec, state) : await superviseDriver(spec, state);
     const starting = Deployment.start(
       {

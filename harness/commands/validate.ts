@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import type { RenderedNode } from '../../envoy-configs/mesh.ts';
 import { renderMesh, staticForm } from '../../envoy-configs/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
+import { issueTokens } from '../centre/tokens.ts';
 import { findAssets } from '../cli/assets.ts';
 import { CommandError, EXIT } from '../cli/exit-codes.ts';
 import { type GlobalOptions, resolveOptions } from '../cli/options.ts';
@@ -42,6 +43,7 @@ export async function validate(options: ValidateOptions, output: Output): Promis
     // Envoy asks for certificates before anything else; these are thrown away with the folder.
     await state.create();
     await issueSecrets(mesh, state);
+    await issueTokens(mesh, state);
     const nodes = renderMesh(mesh, state.target(wasmPath));
     const verdicts: Verdict[] = [];
     for (const node of nodes) {

@@ -27,6 +27,8 @@ export interface ProcessDriverOptions {
   envoy: string;
   /** `build/bookinfo.mjs`. */
   bookinfo: string;
+  /** Words that start the healing centre, which then runs as long as the mesh does. Default: none is started. */
+  centre?: readonly string[];
   /** Envoy log level. Default `warning`. */
   logLevel?: string;
   /** Milliseconds for one node to become ready. Default 30,000. */
@@ -46,6 +48,7 @@ export class ProcessDriver implements Driver {
   private readonly options: ProcessDriverOptions;
   private readonly nodes = new Map<string, Running>();
   private guard: Guard | undefined;
+  private centre: Child | undefined;
   private asking: Promise<NodeStatus[]> | undefined;
   /** `down` was asked for: what an `up` under way has not started yet is not started any more. */
   private ending = false;
@@ -71,6 +74,7 @@ export class ProcessDriver implements Driver {
         ready++;
         progress(`${ready}/${plans.length} Envoys ready (${plan.node.id})`);
       });
+      await this.startCentre(progress);
       await this.settled();
       progress('every Envoy sees every host healthy');
     } catch (error) {
@@ -157,6 +161,9 @@ export class ProcessDriver implements Driver {
     const gateways = ids.filter((id) => this.rank(id) === 0);
     await Promise.all(gateways.map((id) => this.stop(id)));
     await Promise.all(ids.filter((id) => !gateways.includes(id)).map((id) => this.stop(id)));
+    await this.centre?.stop();
+    this.centre = undefined;
+    this.options.state.forget('centre');
     await this.guard?.release();
     this.guard = undefined;
     await this.options.state.tidy();
@@ -256,6 +263,23 @@ export class ProcessDriver implements Driver {
     await state.remember(`${rendered.id}.envoy`, node.envoy.child.pid, config);
     await envoyReady(node.envoy, this.options.readyTimeoutMs ?? 30_000, this.options.clock);
     await refusedNothing(node.envoy);
+  }
+
+  /** Agents that ask before it listens ask again. */
+  private async startCentre(progress: Progress): Promise<void> {
+    const { centre, state } = this.options;
+    if (centre === undefined) return;
+    const [command = '', ...args] = centre;
+    const child = await startChild({ name: 'centre', command, args, logPath: join(state.root, 'logs', 'centre.log') });
+    this.centre = child;
+    await this.keepUnlessEnding('centre', child);
+    await state.remember('centre', child.pid, state.centre);
+    await this.wait('healing centre', undefined, async () => {
+      const exit = child.exit();
+      if (exit) throw new GiveUp(`centre: ended (${exit.signal ?? `exit code ${exit.code}`})\n${child.tail()}`);
+      return child.tail().includes('the healing centre of') ? found(undefined) : notYet(child.tail());
+    });
+    progress('the healing centre listens');
   }
 
   /** What was being spawned when `down` looked at the nodes is ended by who spawned it. */

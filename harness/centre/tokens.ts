@@ -1,0 +1,64 @@
+import { randomBytes } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { TOKEN, tokenPath } from '../../envoy-configs/centre.ts';
+import { calleesOf, type Mesh } from '../../envoy-configs/mesh.ts';
+import { secretsFolder } from '../../envoy-configs/tls.ts';
+import type { StateFolder } from '../drivers/state.ts';
+import { privateFolder, writePrivate } from '../tls/private-files.ts';
+import { sha256 } from './credentials.ts';
+
+/**
+ * Who the agents of a mesh are to the healing centre: each proxy has a token of its own, in its folder of secrets, as Envoy's
+ * file SDS reads it; the centre's file has the hashes, and the services that each may speak of.
+ */
+const TOKEN_BYTES = 32;
+const SECRET_TYPE = 'type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret';
+
+export function credentialsFile(state: Pick<StateFolder, 'centre'>): string {
+  return join(state.centre, 'credentials.json');
+}
+
+/** Makes the tokens that are missing, and the centre's file. Does nothing where somebody else hands out tokens. */
+export async function issueTokens(mesh: Mesh, state: Pick<StateFolder, 'target' | 'centre'>): Promise<void> {
+  const { centre } = mesh;
+  if (centre === null || centre.credentials !== null) return;
+  const { nodeDir } = state.target('');
+  const credentials: object[] = [];
+  for (const [id, services] of callers(mesh)) {
+    const path = tokenPath(centre, id, secretsFolder(nodeDir(id)));
+    if (!existsSync(path)) await writeToken(path, randomBytes(TOKEN_BYTES).toString('base64url'));
+    credentials.push({ identity: id, role: 'agent', tokenSha256: sha256(tokenIn(path)), services });
+  }
+  privateFolder(state.centre);
+  await writePrivate(credentialsFile(state), `${JSON.stringify({ credentials }, null, 2)}\n`);
+}
+
+/** Every proxy with the services that it may report on. */
+function callers(mesh: Mesh): [string, string[]][] {
+  const healed = new Set(mesh.services.filter(({ healing }) => healing).map(({ name }) => name));
+  return [
+    ...mesh.gateways.map(({ id, routes }): [string, string[]] => [id, routes.map(({ service }) => service)]),
+    ...mesh.services.flatMap((service) =>
+      service.instances.map(({ id }): [string, string[]] => [id, calleesOf(mesh, service).map(({ name }) => name)]),
+    ),
+  ].map(([id, services]) => [id, [...new Set(services)].filter((name) => healed.has(name))]);
+}
+
+/** Puts a token where a proxy's Envoy watches. */
+export async function writeToken(path: string, token: string): Promise<void> {
+  privateFolder(dirname(path));
+  const secret = {
+    '@type': SECRET_TYPE,
+    name: TOKEN,
+    generic_secret: { secret: { inline_string: `Bearer ${token}` } },
+  };
+  await writePrivate(path, `${JSON.stringify({ resources: [secret] })}\n`);
+}
+
+function tokenIn(path: string): string {
+  const { resources } = JSON.parse(readFileSync(path, 'utf8')) as {
+    resources: { generic_secret: { secret: { inline_string: string } } }[];
+  };
+  return (resources[0]?.generic_secret.secret.inline_string ?? '').replace(/^Bearer /, '');
+}
