@@ -14,6 +14,7 @@ import { up } from '../commands/up.ts';
 import { validate } from '../commands/validate.ts';
 import { ConfigError } from '../config/errors.ts';
 import { demo } from '../demo/command.ts';
+import { demoHeal } from '../demo/heal/command.ts';
 import { demoOverload } from '../demo/overload/command.ts';
 import { demoTls } from '../demo/tls/command.ts';
 import { runSupervisor } from './drivers.ts';
@@ -179,6 +180,11 @@ export function createProgram(): Command {
     .description('calls to one service change between plaintext and TLS under load; takes less than a minute')
     .option('-o, --out <folder>', 'where demo-tls.json goes', 'build')
     .action((_options, command: Command) => run(command, demoTls));
+  story
+    .command('heal')
+    .description('a host goes bad: who notices, beside native outlier detection, and who is told; takes half a minute')
+    .option('-o, --out <folder>', 'where demo-heal.json goes', 'build')
+    .action((_options, command: Command) => run(command, demoHeal));
   addLaneCommands(program, run);
   addTlsCommands(program, run);
   program.command('supervise <folder>', { hidden: true }).action((folder: string) => runSupervisor(folder));

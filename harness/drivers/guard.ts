@@ -39,6 +39,8 @@ export class Guard {
   async release(): Promise<void> {
     if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const gone = new Promise((resolve) => this.child.once('exit', resolve));
+    // Now somebody waits for it.
+    this.child.ref();
     this.child.stdin?.end();
     await gone;
   }
