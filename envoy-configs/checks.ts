@@ -1,7 +1,8 @@
 import { checkCentre } from './checks-centre.ts';
+import { checkIsolation } from './checks-isolation.ts';
 import { checkTls } from './checks-tls.ts';
 import type { Problem } from './problem.ts';
-import { DEFAULT_BASELINE, entrances, instanceIds, MAX_INSTANCES_PER_SERVICE } from './resolve.ts';
+import { DEFAULT_BASELINE, entrances, instanceIds, MAX_INSTANCES_PER_SERVICE, resolvePorts } from './resolve.ts';
 import type { CausewayConfig } from './schema.ts';
 import { milliseconds } from './schema-parts.ts';
 import { METRIC_LABELS } from './stats.ts';
@@ -24,7 +25,7 @@ export function checkConfig(config: CausewayConfig): Problem[] {
   checker.agent();
   checker.lanes();
   checker.services();
-  checker.problems.push(...checkTls(config), ...checkCentre(config));
+  checker.problems.push(...checkTls(config), ...checkCentre(config), ...checkIsolation(config));
   checker.gateways();
   checker.rules();
   checker.steering();
@@ -92,16 +93,17 @@ class Checker {
 
   services(): void {
     let total = 0;
-    const ports = { app: this.config.ports?.app ?? 9081, outbound: this.config.ports?.outbound ?? 15001 };
-    if (ports.app === ports.outbound) this.add(['ports'], `port ${ports.app} twice`, 'different ports');
+    const ports = Object.values(resolvePorts(this.config.ports));
+    const twice = ports.find((port, at) => ports.indexOf(port) !== at);
+    if (twice !== undefined) this.add(['ports'], `port ${twice} twice`, 'different ports');
     for (const [name, service] of Object.entries(this.config.services)) {
       const path: Path = ['services', name];
       const port = service.port ?? 9080;
-      if (port === ports.app || port === ports.outbound) {
+      if (ports.includes(port)) {
         this.add(
           [...path, 'port'],
           `port ${port}`,
-          `another than \`ports\` uses on every instance (${ports.app}, ${ports.outbound})`,
+          `another than \`ports\` uses on every instance (${ports.join(', ')})`,
         );
       }
       if (service.instances[this.baseline] === undefined) {

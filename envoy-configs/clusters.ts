@@ -1,6 +1,6 @@
 import { CLASS, SHED } from '../filters/headers.ts';
 import { overridable } from './healing.ts';
-import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service, Steering } from './mesh.ts';
+import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Lossless, Service, Steering } from './mesh.ts';
 
 /**
  * Clusters of one service as its callers see it.
@@ -47,6 +47,8 @@ export interface LaneScheme {
   readonly pins: boolean;
   /** Failed tries walk the chain by a composite cluster; without, they stay in the lane. Absent = yes. */
   readonly composite?: boolean;
+  /** How long the share of a host that has become healthy grows. Default 0 = not at all. */
+  readonly warmUpMs?: number;
   /** Default 1,000. */
   readonly connectTimeoutMs?: number;
   /** Concurrent requests that one service may have from one proxy. Default 1,024. */
@@ -58,6 +60,7 @@ export interface LaneScheme {
 }
 
 export interface SchemeSource {
+  readonly lossless?: Pick<Lossless, 'warmUpMs'> | null;
   readonly baseline: string;
   readonly lanes: readonly Lane[];
   readonly steering: readonly Pick<Steering, 'to'>[];
@@ -88,6 +91,7 @@ export function laneScheme(mesh: SchemeSource): LaneScheme {
     stages: Math.max(1, ...chains.map(depth)),
     pins: targets.some((target) => 'instance' in target),
     composite: mesh.composite ?? true,
+    warmUpMs: mesh.lossless?.warmUpMs ?? 0,
   };
 }
 
@@ -216,8 +220,8 @@ function lanesCluster(service: LaneService, scheme: LaneScheme, stage: number): 
   };
   const name = stageCluster(service.name, stage);
   const balanced = service.healing
-    ? overridable(service.lb, subsets)
-    : { ...loadBalancing(service), lb_subset_config: subsets };
+    ? overridable(service.lb, subsets, slowStart(scheme))
+    : { ...loadBalancing(service, scheme), lb_subset_config: subsets };
   return {
     ...memberCluster(service, scheme, name, service.instances, key, 1, balanced),
     // A host that fails its check is never tried for want of better: the chain goes on instead.
@@ -227,7 +231,7 @@ function lanesCluster(service: LaneService, scheme: LaneScheme, stage: number): 
 
 function baselineCluster(service: LaneService, scheme: LaneScheme): Cluster {
   const instances = baselineInstances(service, scheme);
-  const balanced = service.healing ? overridable(service.lb, null) : loadBalancing(service);
+  const balanced = service.healing ? overridable(service.lb, null, slowStart(scheme)) : loadBalancing(service, scheme);
   return {
     ...memberCluster(service, scheme, `${service.name}.baseline`, instances, 'last', LAST_RESORT_INTERVALS, balanced),
     // Below 1 % healthy, that is with none, all are tried: behind the last resort there is nothing to spare them for.
@@ -272,12 +276,14 @@ function endpointSource(name: string, instances: readonly LaneInstance[], key: s
   return { type: 'STATIC', load_assignment: loadAssignment(name, instances, key) };
 }
 
-function loadBalancing(service: LaneService): JsonObject {
+function loadBalancing(service: LaneService, scheme: LaneScheme): JsonObject {
+  const start = slowStart(scheme);
+  const growing = Object.keys(start).length > 0;
   switch (service.lb.policy) {
     case 'round_robin':
-      return { lb_policy: 'ROUND_ROBIN' };
+      return { lb_policy: 'ROUND_ROBIN', ...(growing ? { round_robin_lb_config: start } : {}) };
     case 'least_request':
-      return { lb_policy: 'LEAST_REQUEST' };
+      return { lb_policy: 'LEAST_REQUEST', ...(growing ? { least_request_lb_config: start } : {}) };
     case 'random':
       return { lb_policy: 'RANDOM' };
     case 'ring_hash':
@@ -286,6 +292,13 @@ function loadBalancing(service: LaneService): JsonObject {
       // Subsets are small; Envoy's default table of 65,537 entries for each would be 512 KiB a lane and worker.
       return { lb_policy: 'MAGLEV', maglev_lb_config: { table_size: 2039 } };
   }
+}
+
+/** Of the policies that weigh hosts: a host's weight grows in a straight line from the check on that it first passes. */
+function slowStart(scheme: LaneScheme): JsonObject {
+  const { warmUpMs = 0 } = scheme;
+  if (warmUpMs === 0) return {};
+  return { slow_start_config: { slow_start_window: seconds(warmUpMs), min_weight_percent: { value: 5 } } };
 }
 
 /**
@@ -396,7 +409,7 @@ export function unitCluster(service: LaneService, unit: string, scheme: LaneSche
   const instances = service.instances.filter((instance) => instance.lane === unit);
   const name = unitClusterName(service.name, unit);
   return {
-    ...memberCluster(service, scheme, name, instances, 'lane', 1, loadBalancing(service)),
+    ...memberCluster(service, scheme, name, instances, 'lane', 1, loadBalancing(service, scheme)),
     common_lb_config: balancing(1),
   };
 }

@@ -1,6 +1,6 @@
 import { SERVED_LANE, WANTED_LANE } from '../filters/headers.ts';
 import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../filters/internal-headers.ts';
-import type { Fault, JsonObject, Role } from './mesh.ts';
+import type { ChainRole, Fault, JsonObject, Place, Role } from './mesh.ts';
 import { fileSource, PATHS } from './xds.ts';
 
 /** HTTP filters of the chains, in Envoy v3 JSON: the stock ones, and the wasm one as it is referred to and as it is pushed. */
@@ -19,7 +19,7 @@ const NOTHING = `${TYPE}.filters.http.header_mutation.v3.HeaderMutation`;
  *
  * `tag`: nobody's tag is believed here, so take it off by stock means too, that it cannot pass a wasm filter that failed.
  */
-export function earlyStrip(role: Exclude<Role, 'upstream'>, tag?: string): JsonObject {
+export function earlyStrip(role: ChainRole, tag?: string): JsonObject {
   const column = { gateway: 'fromOutside', outbound: 'fromApplication', inbound: 'fromMesh' } as const;
   const requests = INTERNAL_HEADERS.filter((header) => header.on === 'request' && header[column[role]]);
   const names = [
@@ -56,20 +56,20 @@ export function wasmType(): string {
   return `${TYPE}.filters.http.wasm.v3.Wasm`;
 }
 
-/** Name of a role's plugin: of its place in the chain, its ECDS resource and its file. */
-export function pluginName(role: Role): string {
-  return `causeway.${role}`;
+/** Name of a plugin: of its place in the chain, its ECDS resource and its file. */
+export function pluginName(place: Place | 'upstream' | 'network'): string {
+  return `causeway.${place}`;
 }
 
 /**
  * The place of the wasm filter in a chain. What stands there comes from a file of its own: a change, or switching all filters
  * of the role off, works on the next request, also of connections that exist. A new listener would serve only new ones.
  */
-export function wasmPlace(role: Role, dir: string): HttpFilter {
+export function wasmPlace(place: Place, dir: string): HttpFilter {
   return {
-    name: pluginName(role),
+    name: pluginName(place),
     config_discovery: {
-      config_source: fileSource(dir, PATHS.extension(pluginName(role))),
+      config_source: fileSource(dir, PATHS.extension(pluginName(place))),
       type_urls: [`${TYPE}.filters.http.wasm.v3.Wasm`, NOTHING],
     },
   };
@@ -85,13 +85,40 @@ export function wasmPlace(role: Role, dir: string): HttpFilter {
  */
 export function wasmExtension(role: Role, wasmPath: string, sections: JsonObject): JsonObject {
   if (Object.keys(sections).length === 0) return { name: pluginName(role), typed_config: { '@type': NOTHING } };
+  return wasmPlugin(pluginName(role), role, 'causeway', wasmPath, sections);
+}
+
+/** The filter of a control listener: isolation alone, in the VM of the inbound side. */
+export function controlExtension(wasmPath: string, section: JsonObject): JsonObject {
+  return wasmPlugin(pluginName('control'), 'inbound', 'isolation', wasmPath, section);
+}
+
+/** The place of the network filter before a broker; like {@link wasmPlace}. */
+export function networkPlace(dir: string): JsonObject {
   return {
-    name: pluginName(role),
+    name: pluginName('network'),
+    config_discovery: {
+      config_source: fileSource(dir, PATHS.extension(pluginName('network'))),
+      type_urls: [`${TYPE}.filters.network.wasm.v3.Wasm`],
+    },
+  };
+}
+
+/** What stands there, as an ECDS resource. */
+export function networkExtension(wasmPath: string, section: JsonObject): JsonObject {
+  const resource = wasmPlugin(pluginName('network'), 'network', 'event-isolation', wasmPath, section);
+  const typed = resource.typed_config as JsonObject;
+  return { ...resource, typed_config: { ...typed, '@type': `${TYPE}.filters.network.wasm.v3.Wasm` } };
+}
+
+function wasmPlugin(name: string, role: Role, rootId: string, wasmPath: string, configuration: JsonObject): JsonObject {
+  return {
+    name,
     typed_config: {
       '@type': `${TYPE}.filters.http.wasm.v3.Wasm`,
       config: {
-        name: pluginName(role),
-        root_id: 'causeway',
+        name,
+        root_id: rootId,
         failure_policy: 'FAIL_RELOAD',
         // After a second trap within the back-off requests are refused until it ends; the default is a whole second.
         reload_config: { backoff: { base_interval: '0.01s', max_interval: '1s' } },
@@ -102,7 +129,10 @@ export function wasmExtension(role: Role, wasmPath: string, sections: JsonObject
           configuration: { '@type': 'type.googleapis.com/google.protobuf.StringValue', value: role },
         },
         // As text: Envoy 1.40 hands a Struct over in protobuf's binary form.
-        configuration: { '@type': 'type.googleapis.com/google.protobuf.StringValue', value: JSON.stringify(sections) },
+        configuration: {
+          '@type': 'type.googleapis.com/google.protobuf.StringValue',
+          value: JSON.stringify(configuration),
+        },
       },
     },
   };

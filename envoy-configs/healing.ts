@@ -13,9 +13,12 @@ const TYPE = 'type.googleapis.com/envoy.extensions.load_balancing_policies';
 /** Hosts of all services that one filter counts; see filters/outlier-blacklist/row.ts. */
 const MAX_HOSTS = 512;
 
-/** The cluster's whole load balancing; `subsets` holds the fields of the subset policy, null where there are none. */
-export function overridable(lb: LbPolicy, subsets: JsonObject | null): JsonObject {
-  const leaf = leafPolicy(lb);
+/**
+ * The cluster's whole load balancing; `subsets` holds the fields of the subset policy, null where there are none; `growth` those
+ * by which the weight of a new host grows.
+ */
+export function overridable(lb: LbPolicy, subsets: JsonObject | null, growth: JsonObject = {}): JsonObject {
+  const leaf = leafPolicy(lb, growth);
   const beneath = subsets === null ? leaf : policy('subset', 'Subset', { ...subsets, subset_lb_policy: only(leaf) });
   return {
     load_balancing_policy: only(
@@ -27,12 +30,12 @@ export function overridable(lb: LbPolicy, subsets: JsonObject | null): JsonObjec
   };
 }
 
-function leafPolicy(lb: LbPolicy): JsonObject {
+function leafPolicy(lb: LbPolicy, growth: JsonObject): JsonObject {
   switch (lb.policy) {
     case 'round_robin':
-      return policy('round_robin', 'RoundRobin', {});
+      return policy('round_robin', 'RoundRobin', growth);
     case 'least_request':
-      return policy('least_request', 'LeastRequest', {});
+      return policy('least_request', 'LeastRequest', growth);
     case 'random':
       return policy('random', 'Random', {});
     case 'ring_hash':

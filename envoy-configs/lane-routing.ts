@@ -1,5 +1,6 @@
 import {
   FALLBACK_LIST,
+  ISOLATED,
   LANE,
   REDIRECT,
   REDIRECTED,
@@ -33,6 +34,9 @@ export type HttpFilter = JsonObject & { readonly name: string };
 /** Response headers that end at the gateway. */
 export const REPORT_HEADERS: readonly string[] = [UNREACHED, WANTED_LANE, SERVED_LANE];
 
+/** Read by the router of the caller at once; further on it would take out whoever passes it on. */
+export const EJECTION = 'x-envoy-immediate-health-check-fail';
+
 /** The whole request with all its tries, unless a route says otherwise. */
 export const TIMEOUT_MS = 15_000;
 const ROUTER_RETRY = 'envoy.retry_host_predicates.previous_hosts';
@@ -40,6 +44,8 @@ const TYPE = 'type.googleapis.com/envoy.extensions';
 
 /** The application cannot have seen the request: any method may be tried again. */
 export const NEVER_SEEN = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-headers'];
+/** Answers of the callee's sidecar that say so: it could not reach its application, or keeps requests from it. */
+export const NEVER_SEEN_HEADERS: readonly string[] = [UNREACHED, ISOLATED];
 /** It may have: only what may safely run twice. */
 export const MAYBE_SEEN = ['5xx', 'gateway-error', 'reset'];
 export const MAYBE_SEEN_GRPC = ['unavailable'];
@@ -178,7 +184,7 @@ function routeAction(service: LaneService, options: RouteOptions, tries: number,
     timeout: seconds(timeout),
     retry_policy: {
       retry_on: words.join(','),
-      retriable_headers: [{ name: UNREACHED, string_match: { exact: '1' } }],
+      retriable_headers: NEVER_SEEN_HEADERS.map((name) => ({ name, string_match: { exact: '1' } })),
       num_retries: tries - 1,
       ...(perTry > 0 ? { per_try_timeout: seconds(perTry) } : {}),
       retry_host_predicate: [
@@ -205,7 +211,7 @@ function sharedFields(options: RouteOptions, strict: boolean): JsonObject {
   return {
     ...(strict ? { request_headers_to_remove: [STRICT] } : {}),
     // The retry has read it before the route takes it off: nobody behind needs it.
-    response_headers_to_remove: options.edge ? REPORT_HEADERS : [UNREACHED],
+    response_headers_to_remove: [...(options.edge ? REPORT_HEADERS : [UNREACHED]), EJECTION],
     ...(options.report ? { response_headers_to_add: reportHeaders(options.report.tagHeader) } : {}),
   };
 }
@@ -254,13 +260,14 @@ export function redirectRoutes(service: string, units: readonly string[], timeou
     match: { prefix: '/', headers: [{ name: REDIRECT, string_match: { exact: unit } }] },
     route: { cluster: unitClusterName(service, unit), timeout: seconds(timeoutMs) },
     request_headers_to_remove: [REDIRECT],
+    response_headers_to_remove: [EJECTION],
   }));
 }
 
 /** What no application may say for the mesh, and what only its sidecar is to hear. */
 export const APPLICATION_HEADERS = {
   request_headers_to_remove: [REDIRECTED],
-  response_headers_to_remove: [...REPORT_HEADERS, SHED],
+  response_headers_to_remove: [...REPORT_HEADERS, SHED, ISOLATED, EJECTION],
 } as const satisfies JsonObject;
 
 /** The inbound route to the application: internal headers end here, in both directions. No retry: see {@link UNREACHED}. */

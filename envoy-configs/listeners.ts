@@ -1,8 +1,10 @@
 import { accessFilters } from './access.ts';
 import { socketAddress } from './clusters.ts';
 import { earlyStrip, faultFilter, type HttpFilter, routerFilter, stripAnswersFilter, wasmPlace } from './filters.ts';
-import { fallbackBridge, laneAccessLog, unreachedReply } from './lane-routing.ts';
-import type { Gateway, Instance, JsonObject, Mesh, Role, Service } from './mesh.ts';
+import { controlAddress, controlPorts } from './isolation.ts';
+import { applicationRoute, fallbackBridge, laneAccessLog, unreachedReply } from './lane-routing.ts';
+import type { ChainRole, Gateway, Instance, JsonObject, Mesh, Place, Service } from './mesh.ts';
+import { APPLICATION } from './routes.ts';
 import { downstreamSocket, type TlsContext } from './tls.ts';
 import { fileSource, PATHS } from './xds.ts';
 
@@ -133,9 +135,37 @@ export function outboundListener(context: ListenerContext, instance: Instance): 
   };
 }
 
+/** On loopback: orders to the instance itself; everything else goes to the application, isolated or not. */
+export function controlListener(context: ListenerContext, instance: Instance): Listener {
+  const manager = {
+    name: 'envoy.filters.network.http_connection_manager',
+    typed_config: {
+      '@type': HCM,
+      stat_prefix: 'control',
+      ...earlyStrip('inbound'),
+      access_log: [accessLog(context, 'control')],
+      http_filters: [wasmPlace('control', context.dir), routerFilter()],
+      route_config: {
+        name: 'control',
+        virtual_hosts: [{ name: 'application', domains: ['*'], routes: [applicationRoute(APPLICATION)] }],
+      },
+    },
+  };
+  const [address = {}, ...others] = controlPorts(context.mesh, instance).map((port) =>
+    socketAddress(controlAddress(instance), port),
+  );
+  return {
+    name: 'control',
+    address,
+    ...(others.length === 0 ? {} : { additional_addresses: others.map((other) => ({ address: other })) }),
+    traffic_direction: 'INBOUND',
+    filter_chains: [{ filters: [manager] }],
+  };
+}
+
 function connectionManager(
   context: ListenerContext,
-  role: Role,
+  role: ChainRole,
   filters: readonly HttpFilter[],
   fields: JsonObject,
 ): JsonObject {
@@ -156,7 +186,7 @@ function connectionManager(
 }
 
 /** One JSON line per request, with the lanes that the filters claim: evidence beside metrics and response headers. */
-function accessLog(context: ListenerContext, role: Role): JsonObject {
+function accessLog(context: ListenerContext, role: Place): JsonObject {
   const fields = {
     time: '%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%',
     role,

@@ -81,6 +81,18 @@ export interface InstancePorts {
   readonly inbound: number;
   /** The sidecar's outbound listener: the app sends its calls here with the callee in `Host`. */
   readonly outbound: number;
+  /** On loopback: orders to go offline, and diagnosis of an isolated instance. */
+  readonly control: number;
+}
+
+/** A message broker that the instances of a service reach through their sidecars. */
+export interface Broker {
+  readonly name: string;
+  /** Where the application connects, at its instance's address. */
+  readonly port: number;
+  /** Where the broker is: a host name or an address. */
+  readonly host: string;
+  readonly hostPort: number;
 }
 
 export interface Service {
@@ -103,6 +115,7 @@ export interface Service {
   readonly limits: Limits | null;
   /** Null = plaintext, and the mesh renders nothing of TLS for it. */
   readonly tls: ServiceTls | null;
+  readonly brokers: readonly Broker[];
   /** Names of the only services and gateways that may call; null = everybody. */
   readonly callers: readonly string[] | null;
   /** The token that calls need; null = none. */
@@ -272,6 +285,7 @@ export interface FilterSwitches {
   readonly 'adaptive-rate-limit': FilterSwitch;
   readonly 'connection-elimination': FilterSwitch;
   readonly 'outlier-blacklist': FilterSwitch;
+  readonly isolation: FilterSwitch;
   readonly degradation: FilterSwitch;
 }
 
@@ -289,6 +303,31 @@ export interface Degradation {
     readonly from: readonly string[];
     readonly service: string;
   })[];
+}
+
+/** An instance that goes on running without its traffic. */
+export interface IsolatedInstance {
+  readonly id: string;
+  /** Which requests are kept out; null = all. */
+  readonly match: JsonObject | null;
+}
+
+export interface Isolation {
+  /** How long requests that were let in before may go on. */
+  readonly drainSeconds: number;
+  /** Callers that are let in for diagnosis. */
+  readonly identities: readonly string[];
+  readonly instances: readonly IsolatedInstance[];
+}
+
+/** How instances come and go without failing a request. */
+export interface Lossless {
+  /** How long after its start an instance takes its first request. */
+  readonly delaySeconds: number;
+  /** How long its share of the requests grows from then on; 0 = at once. */
+  readonly warmUpMs: number;
+  /** It can be told to go offline where and as EDAS tells it, too. */
+  readonly edas: boolean;
 }
 
 /** The singleton that asks Envoy's own admin. */
@@ -343,6 +382,10 @@ export interface Mesh {
   readonly tracing: Tracing;
   readonly filters: FilterSwitches;
   readonly degradation: Degradation;
+  /** Null = no instance can be isolated. */
+  readonly isolation: Isolation | null;
+  /** Null = instances come and go by health checks alone. */
+  readonly lossless: Lossless | null;
   /** Null = no agent. */
   readonly agent: AgentSettings | null;
   /** Null = each proxy judges for itself. */
@@ -359,9 +402,11 @@ export interface Mesh {
 }
 
 /** Role of a chain; also `vm_config.configuration`, so that roles never share a VM. */
-export type Role = 'gateway' | 'inbound' | 'outbound' | 'upstream';
+export type Role = 'gateway' | 'inbound' | 'outbound' | 'upstream' | 'network';
 /** Those that stand in a listener's chain. */
-export type ChainRole = Exclude<Role, 'upstream'>;
+export type ChainRole = Exclude<Role, 'upstream' | 'network'>;
+/** Chains with a wasm filter: those of the roles, and an instance's control listener, whose filter shares the VM of its inbound side. */
+export type Place = ChainRole | 'control';
 
 /** Where a rendered node will live on the machine (or in the container) that runs its Envoy. */
 export interface RenderTarget {

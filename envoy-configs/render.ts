@@ -1,7 +1,10 @@
 import { type BootstrapNode, bootstrap, staticBootstrap } from './bootstrap.ts';
+import { brokerClusters, brokerListeners } from './brokers.ts';
 import { type Cluster, type LaneScheme, type LoadAssignment, laneScheme, seconds, socketAddress } from './clusters.ts';
-import { pluginName, wasmExtension } from './filters.ts';
+import { controlExtension, networkExtension, pluginName, wasmExtension } from './filters.ts';
+import { controlSection, isIsolated } from './isolation.ts';
 import {
+  controlListener,
   gatewayListener,
   inboundListener,
   type Listener,
@@ -67,6 +70,8 @@ function renderGateway(mesh: Mesh, gateway: Gateway, target: RenderTarget): Rend
     clusters: callees.flatMap((service) => clustersOf(service, scheme, context.tls)),
     endpoints: callees.flatMap((service) => endpointsOf(service, scheme)),
     sections,
+    control: null,
+    network: null,
     addresses: [`${gateway.address}:${gateway.port}`],
   });
 }
@@ -80,6 +85,7 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
     ['outbound', outboundSections(mesh, scheme, instance, callees)],
   ]);
   const context = contextOf(mesh, instance.id, target);
+  const control = controlSection(mesh);
   return assemble({
     mesh,
     target,
@@ -95,10 +101,18 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
       },
       sourceAddress: instance.address,
     },
-    listeners: [inboundListener(context, service, instance), outboundListener(context, instance)],
+    listeners: [
+      inboundListener(context, service, instance),
+      outboundListener(context, instance),
+      ...(control === null ? [] : [controlListener(context, instance)]),
+      ...brokerListeners(mesh, service, instance, context.dir),
+    ],
+    control,
+    network: control === null || service.brokers.length === 0 ? null : { isolated: isIsolated(mesh, instance.id) },
     routes: [inboundRoutes(mesh, instance), outboundRoutes(mesh, scheme, callees)],
     clusters: [
       applicationCluster(service, instance),
+      ...brokerClusters(service),
       ...units.flatMap((unit) => unitClusters(service, unit, scheme, context.tls)),
       ...callees.flatMap((callee) => clustersOf(callee, scheme, context.tls)),
     ],
@@ -153,6 +167,10 @@ interface Parts {
   readonly clusters: readonly Cluster[];
   readonly endpoints: readonly LoadAssignment[];
   readonly sections: ReadonlyMap<Role, JsonObject>;
+  /** Of the control listener's filter; null without one. */
+  readonly control: JsonObject | null;
+  /** Of the filter before brokers; null without one. */
+  readonly network: JsonObject | null;
   readonly addresses: readonly string[];
 }
 
@@ -170,6 +188,16 @@ function assemble(parts: Parts): RenderedNode {
   for (const [role, section] of parts.sections) {
     files[PATHS.extension(pluginName(role))] = discoveryFile('extension', [
       wasmExtension(role, target.wasmPath, section),
+    ]);
+  }
+  if (parts.control !== null) {
+    files[PATHS.extension(pluginName('control'))] = discoveryFile('extension', [
+      controlExtension(target.wasmPath, parts.control),
+    ]);
+  }
+  if (parts.network !== null) {
+    files[PATHS.extension(pluginName('network'))] = discoveryFile('extension', [
+      networkExtension(target.wasmPath, parts.network),
     ]);
   }
   return {

@@ -1,15 +1,18 @@
 import type {
   AgentSettings,
+  Broker,
   CentreSettings,
   Degradation,
   Fault,
   FilterSwitch,
   Gateway,
   Instance,
+  Isolation,
   JsonObject,
   Lane,
   LbPolicy,
   Limits,
+  Lossless,
   Mesh,
   Redirect,
   Rule,
@@ -45,7 +48,7 @@ export interface ResolveOptions {
 export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}): Mesh {
   const baseline = config.baseline ?? DEFAULT_BASELINE;
   const prefix = options.network ?? config.network?.prefix ?? '127.0';
-  const ports = { app: config.ports?.app ?? 9081, outbound: config.ports?.outbound ?? 15001 };
+  const ports = resolvePorts(config.ports);
   return {
     name: config.mesh,
     tagHeader: config.tag?.header ?? 'x-asm-traffic-lane',
@@ -69,9 +72,12 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
       'overload-shedding': resolveSwitch(config.filters?.['overload-shedding']),
       'connection-elimination': resolveSwitch(config.filters?.['connection-elimination']),
       'outlier-blacklist': resolveSwitch(config.filters?.['outlier-blacklist']),
+      isolation: resolveSwitch(config.filters?.isolation),
       degradation: resolveSwitch(config.filters?.degradation),
     },
     degradation: resolveDegradation(config.degradation),
+    isolation: resolveIsolation(config.isolation),
+    lossless: resolveLossless(config.lossless),
     agent: resolveAgent(config.centre === undefined ? config.agent : (config.agent ?? {})),
     centre: resolveCentre(config.centre),
     network: { prefix },
@@ -86,6 +92,27 @@ function resolveDegradation(degradation: CausewayConfig['degradation']): Degrada
   return {
     drops: (degradation?.drops ?? []).map((rule) => ({ ...rule, from: rule.from ?? [], to: rule.to ?? [] })),
     cuts: (degradation?.cuts ?? []).map((rule) => ({ ...(rule as JsonObject & typeof rule), from: rule.from ?? [] })),
+  };
+}
+
+function resolveIsolation(isolation: CausewayConfig['isolation']): Isolation | null {
+  if (isolation === undefined) return null;
+  return {
+    drainSeconds: isolation.drainSeconds ?? 30,
+    identities: isolation.identities ?? [],
+    instances: Object.entries(isolation.instances ?? {}).map(([id, { match }]) => ({
+      id,
+      match: (match as JsonObject | undefined) ?? null,
+    })),
+  };
+}
+
+function resolveLossless(lossless: CausewayConfig['lossless']): Lossless | null {
+  if (lossless === undefined) return null;
+  return {
+    delaySeconds: lossless.delaySeconds ?? 0,
+    warmUpMs: milliseconds(lossless.warmUp ?? '120s'),
+    edas: lossless.edas ?? false,
   };
 }
 
@@ -203,9 +230,11 @@ function resolveSwitch(given: { enabled?: boolean; settings?: Record<string, unk
   return { enabled: given?.enabled ?? true, settings: (given?.settings ?? {}) as JsonObject };
 }
 
-interface Ports {
-  readonly app: number;
-  readonly outbound: number;
+type Ports = Omit<Instance['ports'], 'inbound'>;
+
+/** Ports that are the same at every instance. */
+export function resolvePorts(given: CausewayConfig['ports']): Ports {
+  return { app: given?.app ?? 9081, outbound: given?.outbound ?? 15001, control: given?.control ?? 15015 };
 }
 
 function resolveServices(
@@ -229,7 +258,7 @@ function resolveServices(
         version: spec.version ?? 'v1',
         ...(spec.labels === undefined ? {} : { labels: spec.labels }),
         address,
-        ports: { app: ports.app, inbound: port, outbound: ports.outbound },
+        ports: { ...ports, inbound: port },
         weight: spec.weight ?? 1,
         ...(service.shards === undefined ? {} : { shard: (ordinal - 1) % service.shards }),
         tlsReady: config.tls !== undefined && (spec.tls ?? true),
@@ -261,6 +290,7 @@ function resolveServices(
       overload: (service.overload as JsonObject | undefined) ?? null,
       limits: resolveLimits(service.limits),
       tls: resolveServiceTls(config.tls, service.tls),
+      brokers: (service.brokers ?? []).map(resolveBroker),
       callers: service.callers ?? null,
       jwt: service.jwt === undefined ? null : { ...service.jwt, audiences: service.jwt.audiences ?? [] },
       breaker: (service.breaker as JsonObject | undefined) ?? null,
@@ -278,6 +308,11 @@ function resolveLimits(limits: Part<'services'>['limits']): Limits | null {
   if (limits === undefined) return null;
   const { interfaces = {}, ...settings } = limits;
   return { interfaces, settings: settings as JsonObject };
+}
+
+function resolveBroker({ name, port, at }: NonNullable<Part<'services'>['brokers']>[number]): Broker {
+  const colon = at.lastIndexOf(':');
+  return { name, port, host: at.slice(0, colon), hostPort: Number(at.slice(colon + 1)) };
 }
 
 /** The ids of a service's instances in file order, each with what the file says about it. */

@@ -4,7 +4,7 @@ import { LabelsSchema } from './istio/schema.ts';
 import { BreakerSchema } from './schema-degradation.ts';
 import { LimitsSchema } from './schema-limits.ts';
 import { OverloadSchema } from './schema-overload.ts';
-import { Duration, LANE_PATTERN, named, Port } from './schema-parts.ts';
+import { Duration, LANE_PATTERN, Name, named, Port } from './schema-parts.ts';
 import { CallersSchema, JwtSchema, ServiceTlsSchema } from './schema-tls.ts';
 
 /** One entry of `services` in `causeway.yaml`. */
@@ -57,6 +57,22 @@ const InterfaceSchema = Type.Object(
     ),
   },
   { additionalProperties: false, description: 'A part of the API: methods, and exactly one of template and prefix.' },
+);
+
+const BrokerSchema = Type.Object(
+  {
+    name: Name('Shown in statistics.'),
+    port: Type.Integer({
+      minimum: 1,
+      maximum: 65535,
+      description: "Where the application connects, at its instance's address.",
+    }),
+    at: Type.String({
+      pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]{0,252}):[0-9]{1,5}$',
+      description: 'Where the broker is: address or host name, and port.',
+    }),
+  },
+  { additionalProperties: false, description: 'A message broker.' },
 );
 
 export const InstancesSchema = Type.Object(
@@ -115,6 +131,14 @@ export const ServiceSchema = Type.Object(
     ),
     healing: Type.Optional(
       Type.Boolean({ description: 'Callers keep requests away from its instances that fail. Default false.' }),
+    ),
+    brokers: Type.Optional(
+      Type.Array(BrokerSchema, {
+        minItems: 1,
+        maxItems: 8,
+        description:
+          'Message brokers that the application reaches through its sidecar, so that isolation can cut it off.',
+      }),
     ),
     shards: Type.Optional(
       Type.Integer({ minimum: 2, maximum: 256, description: 'Cut the instances of each lane into this many groups.' }),

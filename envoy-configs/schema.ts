@@ -4,6 +4,7 @@ import { IstioSchema } from './istio/schema.ts';
 import { AgentSchema } from './schema-agent.ts';
 import { CentreSchema } from './schema-centre.ts';
 import { DegradationSchema } from './schema-degradation.ts';
+import { LosslessSchema, MeshIsolationSchema } from './schema-isolation.ts';
 import { PrioritiesSchema } from './schema-overload.ts';
 import {
   Duration,
@@ -153,8 +154,11 @@ export const CausewaySchema = Type.Object(
     ),
     ports: Type.Optional(
       Type.Object(
-        { app: Type.Optional(Port), outbound: Type.Optional(Port) },
-        { additionalProperties: false, description: 'On every instance address. Defaults 9081 and 15001.' },
+        { app: Type.Optional(Port), outbound: Type.Optional(Port), control: Type.Optional(Port) },
+        {
+          additionalProperties: false,
+          description: 'On every instance address, `control` on loopback alone. Defaults 9081, 15001 and 15015.',
+        },
       ),
     ),
     network: Type.Optional(
@@ -183,6 +187,8 @@ export const CausewaySchema = Type.Object(
     agent: Type.Optional(AgentSchema),
     centre: Type.Optional(CentreSchema),
     degradation: Type.Optional(DegradationSchema),
+    isolation: Type.Optional(MeshIsolationSchema),
+    lossless: Type.Optional(LosslessSchema),
     drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),
     tls: Type.Optional(MeshTlsSchema),
     istio: Type.Optional(IstioSchema),
@@ -212,6 +218,7 @@ export const CausewaySchema = Type.Object(
           'overload-shedding': switchOf('Refuses what an overloaded instance cannot serve.'),
           'connection-elimination': switchOf('Chooses plaintext or TLS for each call.'),
           'outlier-blacklist': switchOf('Keeps requests away from instances that fail.'),
+          isolation: switchOf('Keeps requests out of instances that are isolated.'),
         },
         { additionalProperties: false },
       ),

@@ -1,6 +1,7 @@
 import type { LaneScheme } from './clusters.ts';
 import { degradationSection } from './degradation.ts';
 import { outlierSection } from './healing.ts';
+import { isolationSection } from './isolation.ts';
 import { limitSection, readsClasses } from './limits.ts';
 import {
   authorities,
@@ -48,6 +49,7 @@ export function inboundSections(mesh: Mesh, instance: Instance): Sections {
     (rule) => rule.service === instance.service && rule.fromLanes.includes(instance.lane),
   );
   return enabledOnly(mesh, {
+    ...(service === undefined ? {} : isolationSection(mesh, service, instance)),
     ...(overload === null ? {} : { 'overload-shedding': { ...overload, direction: 'inbound', ...sources(mesh) } }),
     ...(limits === null ? {} : { 'adaptive-rate-limit': limits }),
     'trace-propagation': { ...mesh.trace.section, direction: 'inbound', tagHeader: mesh.tagHeader },

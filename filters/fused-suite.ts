@@ -17,6 +17,7 @@ import { beginWanted, commitWanted } from './agent/blob';
 import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { DegradationPlugin } from './degradation/filter';
 import { beginConfiguration, undoConfiguration } from './exchange';
+import { IsolationPlugin } from './isolation/filter';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
 import { OutlierBlacklistPlugin } from './outlier-blacklist/filter';
@@ -106,6 +107,8 @@ export class Suite extends FusedPlugin {
   private addAll(sections: Json): bool {
     const propagation = sections.get('trace-propagation');
     const applies = propagation !== null && this.isOutbound(propagation);
+    // What is kept out of an instance is nobody else's business.
+    if (!this.add(sections, new IsolationPlugin())) return false;
     // What is shed where it comes in needs no lane; what goes out is dropped before a lane is chosen.
     if (!this.add(sections, new OverloadSheddingPlugin())) return false;
     if (!this.add(sections, new AdaptiveRateLimitPlugin())) return false;

@@ -4,6 +4,7 @@ import {
   DROPPED,
   FALLBACK_LIST,
   HOSTS,
+  ISOLATED,
   LANE,
   REDIRECT,
   REDIRECTED,
@@ -66,6 +67,7 @@ export const INTERNAL_HEADERS: readonly InternalHeader[] = [
   { name: SHED, on: 'response', setBy: 'overload-shedding, inbound', readBy: 'overload-shedding, outbound', ...MESH },
   { name: TLS, on: 'request', setBy: 'connection-elimination', readBy: 'the route', ...LOCAL },
   { name: UNREACHED, on: 'response', setBy: 'the inbound connection manager', readBy: 'the retry policy', ...MESH },
+  { name: ISOLATED, on: 'response', setBy: 'isolation', readBy: 'the retry policy, outlier-blacklist', ...MESH },
   { name: WANTED_LANE, on: 'response', setBy: 'lane-fallback', readBy: 'people, tests', ...MESH },
   { name: SERVED_LANE, on: 'response', setBy: 'lane-fallback', readBy: 'people, tests', ...MESH },
 ];

@@ -3,6 +3,7 @@ import Type from 'typebox';
 import { AdaptiveRateLimitSchema } from './adaptive-rate-limit/schema.ts';
 import { ConnectionEliminationSchema } from './connection-elimination/schema.ts';
 import { DegradationSchema } from './degradation/schema.ts';
+import { IsolationSchema } from './isolation/schema.ts';
 import { LaneFallbackSchema } from './lane-fallback/schema.ts';
 import { LaneTaggingSchema } from './lane-tagging/schema.ts';
 import { OutlierBlacklistSchema } from './outlier-blacklist/schema.ts';
@@ -13,6 +14,7 @@ export const sections = {
   'adaptive-rate-limit': Type.Optional(AdaptiveRateLimitSchema),
   'connection-elimination': Type.Optional(ConnectionEliminationSchema),
   'degradation': Type.Optional(DegradationSchema),
+  'isolation': Type.Optional(IsolationSchema),
   'lane-fallback': Type.Optional(LaneFallbackSchema),
   'lane-tagging': Type.Optional(LaneTaggingSchema),
   'outlier-blacklist': Type.Optional(OutlierBlacklistSchema),

@@ -3,6 +3,7 @@
  *
  *   causeway            every filter whose section its configuration has, fused in one context
  *   <a filter's name>   that filter alone
+ *   event-isolation     the network filter before a message broker
  *   agent               the singleton (`envoy.bootstrap.wasm`)
  */
 import { register } from 'proxy-wasm-assemblyscript-sdk';
@@ -10,7 +11,9 @@ import { AdaptiveRateLimitPlugin } from './adaptive-rate-limit/filter';
 import { AgentPlugin } from './agent/filter';
 import { ConnectionEliminationPlugin } from './connection-elimination/filter';
 import { DegradationPlugin } from './degradation/filter';
+import { EventIsolationPlugin } from './event-isolation/filter';
 import { Suite } from './fused-suite';
+import { IsolationPlugin } from './isolation/filter';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
 import { OutlierBlacklistPlugin } from './outlier-blacklist/filter';
@@ -23,6 +26,8 @@ register('trace-propagation', () => new TracePropagationPlugin());
 register('lane-fallback', () => new LaneFallbackPlugin());
 register('outlier-blacklist', () => new OutlierBlacklistPlugin());
 register('adaptive-rate-limit', () => new AdaptiveRateLimitPlugin());
+register('isolation', () => new IsolationPlugin());
+register('event-isolation', () => new EventIsolationPlugin());
 register('overload-shedding', () => new OverloadSheddingPlugin());
 register('connection-elimination', () => new ConnectionEliminationPlugin());
 register('degradation', () => new DegradationPlugin());
@@ -32,4 +37,5 @@ export * from 'proxy-wasm-assemblyscript-sdk/exports/core';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/http-call';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/http-request-headers';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/log';
+export * from 'proxy-wasm-assemblyscript-sdk/exports/tcp-connections';
 export * from 'proxy-wasm-assemblyscript-sdk/exports/timer';

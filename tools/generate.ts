@@ -23,7 +23,7 @@ const DIALECT = 'http://json-schema.org/draft-07/schema#';
 /** Name of the suite's own schema: the `root_id` whose configuration it is. */
 const SUITE = 'causeway';
 /** No filters, so no sections of the suite: what runs under a `root_id` of its own only. */
-const ALONE: readonly string[] = ['agent'];
+const ALONE: readonly string[] = ['agent', 'event-isolation'];
 
 export interface Generated {
   readonly path: string;

@@ -1,5 +1,5 @@
-import { UNREACHED } from '../../filters/headers.ts';
 import { seconds } from '../clusters.ts';
+import { NEVER_SEEN_HEADERS } from '../lane-routing.ts';
 import type { Gateway, JsonObject, Mesh, Service } from '../mesh.ts';
 import { envoyFilter, type Patch } from './envoy-filter.ts';
 import type { Resource } from './kube.ts';
@@ -123,7 +123,7 @@ function routePatches(
             ...(chain === null ? {} : { cluster: compositeName(service, chain.token, istio) }),
             retry_policy: {
               num_retries: memberSubsets(mesh, chain).length - 1,
-              retriable_headers: [{ name: UNREACHED, string_match: { exact: '1' } }],
+              retriable_headers: NEVER_SEEN_HEADERS.map((name) => ({ name, string_match: { exact: '1' } })),
               retry_back_off: { base_interval: '0.002s', max_interval: '0.02s' },
               ...(chain !== null && istio.fallback === 'aggregate' ? NEXT_PRIORITY : {}),
             },

@@ -46,6 +46,12 @@ function refuse(mesh: Mesh): void {
     );
   }
   if (mesh.agent !== null) throw new NotOnIstio(`agent: found its settings, expected none: ${COVERAGE.agent?.istio}`);
+  const consumer = mesh.services.find(({ brokers }) => brokers.length > 0);
+  if (consumer) {
+    throw new NotOnIstio(
+      `services.${consumer.name}.brokers: found ${consumer.brokers.length}, expected none: ${COVERAGE['event-isolation']?.istio}`,
+    );
+  }
   const sharded = mesh.services.find(({ shards }) => shards > 0);
   if (sharded) {
     throw new NotOnIstio(

@@ -241,6 +241,45 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
     ],
     doctor: ['request-close-http2'],
   },
+  isolation: {
+    istio:
+      'One instance is isolated by the configuration of its own proxy; Istio’s resources address labels, and its clusters have no active health checks that the answer could end.',
+    panels: [
+      { title: 'Kept out', expr: rate('causeway_isolation_refused_total', 'reason'), unit: 'reqps' },
+      { title: 'Let in for diagnosis', expr: rate('causeway_isolation_diagnosis_total'), unit: 'reqps' },
+      { title: 'Reset after the drain', expr: rate('causeway_isolation_reset_total'), unit: 'reqps' },
+    ],
+    alerts: [
+      {
+        name: 'CausewayIsolated',
+        expr: 'max by (instance) (causeway_isolation_state) == 1',
+        for: '4h',
+        severity: 'warning',
+        summary: '{{ $labels.instance }} has been isolated for hours.',
+        action: 'Forgotten? `causeway isolation` lists what is isolated, `causeway release` lets it back in.',
+      },
+    ],
+    doctor: ['failure-policy', 'retriable-headers', 'control-exposed'],
+  },
+  'event-isolation': {
+    istio:
+      'It belongs to isolation, which Istio’s resources cannot have: one instance is isolated by the configuration of its own proxy.',
+    panels: [
+      { title: 'Broker connections', expr: 'sum by (instance) (causeway_event_isolation_connections)', unit: 'short' },
+      { title: 'Broker connections refused', expr: rate('causeway_event_isolation_refused_total'), unit: 'reqps' },
+    ],
+    alerts: [
+      {
+        name: 'CausewayEventsCut',
+        expr: `${rate('causeway_event_isolation_refused_total')} > 0`,
+        for: '4h',
+        severity: 'warning',
+        summary: 'An application has been cut off from its broker for hours.',
+        action: 'Forgotten? `causeway isolation` lists what is isolated, `causeway release` lets it back in.',
+      },
+    ],
+    doctor: ['failure-policy'],
+  },
   'outlier-blacklist': {
     istio:
       'its list of hosts goes to the override_host policy of one cluster, and under Istio each lane is a cluster of its own; DestinationRule outlierDetection is rendered instead',

@@ -11,6 +11,7 @@ import { EnvoyAdmin } from '../envoy/admin.ts';
 import { found, notYet, realClock, waitUntil } from '../process/wait.ts';
 import { issueSecrets } from '../tls/secrets.ts';
 import { type Changes, compare, inOrder, isEmpty, type NodeUpdate } from './changes.ts';
+import { goOffline } from './offline.ts';
 import { pullBack, pushUpdate, writeByRename } from './push.ts';
 import { type DeploymentRecord, type DriverName, dropRecord, readRecord, withLock, writeRecord } from './record.ts';
 import { tlsReady } from './tls-ready.ts';
@@ -149,6 +150,40 @@ export class Deployment {
     }
     this.record = { ...this.record, mesh };
     this.running = plans;
+  }
+
+  /**
+   * Restarts instances one after the other, application and proxy: each goes offline, finishes what it has, ends, and is
+   * back at every caller before the next one goes.
+   */
+  async restart(ids: readonly string[], progress: Progress = () => {}, signal?: AbortSignal): Promise<void> {
+    await withLock(this.options.state, async () => {
+      this.reload();
+      for (const id of ids) {
+        signal?.throwIfAborted();
+        await this.restartOne(this.planOf(id), progress);
+      }
+    });
+  }
+
+  private async restartOne(plan: NodePlan, progress: Progress): Promise<void> {
+    const { mesh } = this.record;
+    const service = mesh.services.find(({ name }) => name === plan.app?.instance.service);
+    const offline = service !== undefined && (await goOffline(mesh, plan, service.healthCheck));
+    if (offline) {
+      await this.options.driver.stop(plan.node.id);
+      await this.options.driver.start(plan);
+    } else await this.replaceAll([plan], [], () => {});
+    const callers = this.running.map((caller) => ({ plan: caller, before: caller.node, files: [], dropped: [] }));
+    const delayMs = (mesh.lossless?.delaySeconds ?? 0) * 1000;
+    await Promise.all(callers.map((caller) => this.seesHealthy(caller, [plan], delayMs)));
+    progress(`restarted ${plan.node.id}`);
+  }
+
+  private planOf(id: string): NodePlan {
+    const plan = this.running.find(({ node }) => node.id === id);
+    if (!plan) throw new Error(`no node ${id}`);
+    return plan;
   }
 
   async down(): Promise<void> {
@@ -291,8 +326,8 @@ export class Deployment {
   }
 
   /** New instances count from their first passed health check; tags for them are made only afterwards. */
-  private async seesHealthy(update: NodeUpdate, added: readonly NodePlan[]): Promise<void> {
-    const addresses = new Set(added.flatMap(({ app }) => (app ? [app.instance.address] : [])));
+  private async seesHealthy(update: NodeUpdate, added: readonly NodePlan[], delayMs = 0): Promise<void> {
+    const addresses = new Set(added.flatMap(({ app }) => (app && !app.isolated ? [app.instance.address] : [])));
     if (addresses.size === 0 || !(await this.isUp(update))) return;
     const admin = new EnvoyAdmin(update.plan.node.adminSocket);
     await waitUntil(
@@ -303,7 +338,7 @@ export class Deployment {
           ? notYet(`${waiting.cluster} ${waiting.address}: ${waiting.unhealthy.join(', ')}`)
           : found(undefined);
       },
-      { deadlineMs: this.options.pushTimeoutMs ?? 10_000 },
+      { deadlineMs: delayMs + (this.options.pushTimeoutMs ?? 10_000) },
     );
   }
 

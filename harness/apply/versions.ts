@@ -24,7 +24,7 @@ export function statPrefix(path: string): string | undefined {
     case 'eds':
       return `cluster.${name.replaceAll('.', '_')}`;
     case 'ecds':
-      return `extension_config_discovery.http_filter.${name}`;
+      return `extension_config_discovery.${name === 'causeway.network' ? 'network' : 'http'}_filter.${name}`;
     case 'rds':
       // A connection manager's statistics are named by its role, and so is its route configuration.
       return `http.${name}.rds.${name}`;

@@ -1,3 +1,4 @@
+import { isIsolated } from '../../envoy-configs/isolation.ts';
 import { readRecord } from '../apply/record.ts';
 import { attachedDriver } from '../cli/drivers.ts';
 import { CommandError, EXIT } from '../cli/exit-codes.ts';
@@ -25,6 +26,7 @@ export async function status(options: GlobalOptions, output: Output): Promise<vo
       application: node.kind === 'gateway' ? '' : node.app.state,
       sidecar: node.sidecar.state,
       ready: node.ready,
+      traffic: isIsolated(record.mesh, node.id) ? 'ISOLATED' : '',
     };
   });
   const sick = rows.filter(({ ready, application }) => !ready || (application !== '' && application !== 'running'));

@@ -125,10 +125,10 @@ function removeRules(document: Document, drop: (rule: YAMLMap) => boolean): numb
   return before - rules.items.length;
 }
 
-/** Entries are short: they stand on one line, in braces. */
-function setIn(document: Document, path: readonly string[], value: object): void {
+/** Entries are short: they stand on one line, in braces, unless `flow` is false. */
+export function setIn(document: Document, path: readonly string[], value: object, flow = true): void {
   const node = document.createNode(value);
-  if (isMap(node)) node.flow = true;
+  if (isMap(node)) node.flow = flow;
   const parent = path.slice(0, -1);
   // `lanes:` with nothing behind it is a null, not a mapping.
   if (!isMap(document.getIn(parent))) document.setIn(parent, document.createNode({}));

@@ -1,4 +1,5 @@
 import type { JsonObject } from '../../envoy-configs/mesh.ts';
+import { ISOLATED, UNREACHED } from '../../filters/headers.ts';
 import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../../filters/internal-headers.ts';
 import { type Complaint, isType, listAt, objectAt, type Rule } from './finding.ts';
 
@@ -167,6 +168,44 @@ const requestClose: Rule = {
   },
 };
 
+const retriableHeaders: Rule = {
+  name: 'retriable-headers',
+  check(policy) {
+    const headers = listAt(policy, 'retriable_headers').map(({ name }) => String(name));
+    if (headers.length === 0 || !headers.some((name) => name === UNREACHED || name === ISOLATED)) return [];
+    const missing = [UNREACHED, ISOLATED].filter((name) => !headers.includes(name));
+    // Under Istio the words stand in the VirtualService.
+    const retries = policy.retry_on === undefined || String(policy.retry_on).includes('retriable-headers');
+    if (missing.length === 0 && retries) return [];
+    return [
+      {
+        path: ['retriable_headers'],
+        reason: retries
+          ? `${missing.join(', ')} is missing: what an instance keeps out, a POST too, is answered 503 instead of going to another one`
+          : 'retry_on does not name retriable-headers, so that none of them is looked at',
+        fix: 'retry_on: …,retriable-headers, and retriable_headers with x-causeway-unreached and x-causeway-isolated, exact "1"',
+      },
+    ];
+  },
+};
+
+const controlExposed: Rule = {
+  name: 'control-exposed',
+  check(listener) {
+    const address = objectAt(listener, 'address', 'socket_address')?.address;
+    if (typeof address !== 'string' || LOOPBACK.test(address)) return [];
+    const chains = JSON.stringify(listener.filter_chains ?? []);
+    if (!chains.includes('"causeway.control"') && !/direction\\*":\\*"control/.test(chains)) return [];
+    return [
+      {
+        path: ['address'],
+        reason: `the control listener is on ${address}: whoever reaches it takes the instance offline, and passes its isolation`,
+        fix: 'an address of loopback',
+      },
+    ];
+  },
+};
+
 export const ENVOY_RULES: readonly Rule[] = [
   panicThreshold,
   fallbackPolicy,
@@ -177,4 +216,6 @@ export const ENVOY_RULES: readonly Rule[] = [
   adminExposed,
   clusterHeader,
   requestClose,
+  retriableHeaders,
+  controlExposed,
 ];

@@ -6,7 +6,16 @@ import { promisify } from 'node:util';
 import { EnvoyAdmin } from '../envoy/admin.ts';
 import { type Clock, found, notYet, waitUntil } from '../process/wait.ts';
 import { appName, composeFile, dockerfile, sidecarName } from './compose-file.ts';
-import type { Driver, JournalLine, NodePlan, NodeStatus, Part, PartStatus, Progress } from './driver.ts';
+import {
+  type Driver,
+  isolatedAddresses,
+  type JournalLine,
+  type NodePlan,
+  type NodeStatus,
+  type Part,
+  type PartStatus,
+  type Progress,
+} from './driver.ts';
 import { ensureInotify } from './limits.ts';
 import { type StateFolder, writeNodeFiles } from './state.ts';
 
@@ -173,11 +182,14 @@ export class ComposeDriver implements Driver {
     const admin = new EnvoyAdmin(node.adminSocket);
     const { clock, readyTimeoutMs = 60_000 } = this.options;
     const options = { deadlineMs: readyTimeoutMs, intervalMs: 100, ...(clock ? { clock } : {}) };
+    const isolated = isolatedAddresses(this.plans.values());
     return waitUntil(
       `${node.id}: ready`,
       async () => {
         if (!(await admin.ready())) return notYet('/ready says not yet');
-        const sick = (await admin.hosts()).find((host) => host.unhealthy.length > 0);
+        const sick = (await admin.hosts()).find(
+          ({ unhealthy, address }) => unhealthy.length > 0 && !isolated.has(address),
+        );
         return sick ? notYet(`${sick.cluster} ${sick.address}: ${sick.unhealthy.join(', ')}`) : found(undefined);
       },
       options,

@@ -1,9 +1,12 @@
+import { isIsolated } from '../../envoy-configs/isolation.ts';
 import type { Instance, Mesh, RenderedNode, Service } from '../../envoy-configs/mesh.ts';
 
 /** The application beside a sidecar; a gateway has none. */
 export interface AppPlan {
   readonly instance: Instance;
   readonly service: Pick<Service, 'name' | 'protocol' | 'command' | 'image'>;
+  /** All of its traffic is kept out: no caller is to find it healthy. */
+  readonly isolated: boolean;
 }
 
 /** All that a driver needs to run one node: its Envoy's files and, for a sidecar, its application. */
@@ -70,12 +73,20 @@ export interface Driver {
 export function planOf(mesh: Mesh, nodes: readonly RenderedNode[]): NodePlan[] {
   const apps = new Map<string, AppPlan>();
   for (const { name, protocol, command, image, instances } of mesh.services) {
-    for (const instance of instances) apps.set(instance.id, { instance, service: { name, protocol, command, image } });
+    for (const instance of instances) {
+      const isolated = isIsolated(mesh, instance.id);
+      apps.set(instance.id, { instance, service: { name, protocol, command, image }, isolated });
+    }
   }
   return nodes.map((node) => {
     const app = apps.get(node.id);
     return app ? { node, app } : { node };
   });
+}
+
+/** Addresses whose hosts every caller is to find unhealthy. */
+export function isolatedAddresses(plans: Iterable<NodePlan>): Set<string> {
+  return new Set(Array.from(plans).flatMap(({ app }) => (app?.isolated ? [app.instance.address] : [])));
 }
 
 /** Environment of one application, the same under every driver. */

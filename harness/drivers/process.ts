@@ -10,6 +10,7 @@ import {
   appEnvironment,
   bookinfoService,
   type Driver,
+  isolatedAddresses,
   type JournalLine,
   type NodePlan,
   type NodeStatus,
@@ -178,10 +179,13 @@ export class ProcessDriver implements Driver {
 
   /** Waits until no Envoy that runs holds a host that fails, or has not yet had, its health check. */
   async settled(deadlineMs = this.options.readyTimeoutMs ?? 30_000): Promise<void> {
+    const isolated = isolatedAddresses(Array.from(this.nodes.values(), ({ plan }) => plan));
     for (const { plan, envoy } of this.nodes.values()) {
       if (!envoy || envoy.child.exit()) continue;
       await this.wait(`${plan.node.id}: hosts healthy`, deadlineMs, async () => {
-        const sick = (await envoy.admin.hosts()).filter((host) => host.unhealthy.length > 0);
+        const sick = (await envoy.admin.hosts()).filter(
+          (host) => host.unhealthy.length > 0 && !isolated.has(host.address),
+        );
         const first = sick[0];
         if (!first) return found(undefined);
         return notYet(`${first.cluster} ${first.address}:${first.port}: ${first.unhealthy.join(', ')}`);

@@ -16,7 +16,11 @@ export function plainMesh(prefix: string, gatewayAddress: string, target: Render
   const clusters = [cluster(details, 'details'), cluster(productpage, 'productpage')];
   const plans = [productpage, details].map(
     (own): NodePlan => ({
-      app: { instance: own, service: { name: own.service, protocol: 'http1', command: [], image: '' } },
+      app: {
+        instance: own,
+        service: { name: own.service, protocol: 'http1', command: [], image: '' },
+        isolated: false,
+      },
       node: node(own.id, 'sidecar', target, {
         listeners: [
           listener('inbound', own.address, own.ports.inbound, 'app'),
@@ -39,7 +43,7 @@ function instance(service: string, index: number, prefix: string): Instance {
     ordinal: 1,
     version: 'v1',
     address: `${prefix}.${index}.1`,
-    ports: { app: 9081, inbound: 9080, outbound: 15001 },
+    ports: { app: 9081, inbound: 9080, outbound: 15001, control: 15015 },
     weight: 1,
     tlsReady: false,
     env: {},

@@ -18,12 +18,14 @@ const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);
 const FILTERS = [
   'agent',
   'degradation',
+  'event-isolation',
   'lane-tagging',
   'trace-propagation',
   'lane-fallback',
   'overload-shedding',
   'adaptive-rate-limit',
   'connection-elimination',
+  'isolation',
   'causeway',
 ] as const;
 const SCHEMAS = join(import.meta.dirname, '../../envoy-configs/schemas');

@@ -180,6 +180,36 @@ describe('in an Envoy’s files', () => {
     only(plain(file, change), 'admin-exposed', file);
   });
 
+  it('finds a route that leaves what an instance keeps out unanswered', () => {
+    const file = 'gateway/rds/gateway.json';
+    const drop = inJson('retriable_headers', (policy) => {
+      policy.retriable_headers = (policy.retriable_headers as JsonObject[]).slice(0, 1);
+    });
+    expect(only(plain(file, drop), 'retriable-headers', file).reason).toContain('x-causeway-isolated');
+    const ignore = inJson('retriable_headers', (policy) => {
+      policy.retry_on = 'connect-failure';
+    });
+    expect(only(plain(file, ignore), 'retriable-headers', file).reason).toContain('retry_on');
+  });
+
+  it('finds a control listener beyond loopback', () => {
+    const file = 'reviews-base-1/lds/listeners.json';
+    const change = (text: string) => {
+      const root = JSON.parse(text) as {
+        resources: { name: string; address: JsonObject; filter_chains: JsonObject[] }[];
+      };
+      const inbound = root.resources.find(({ name }) => name === 'inbound');
+      if (inbound) {
+        inbound.address = { socket_address: { address: '10.0.0.7', port_value: 15015 } };
+        inbound.filter_chains = JSON.parse(
+          JSON.stringify(inbound.filter_chains).replaceAll('causeway.inbound', 'causeway.control'),
+        ) as JsonObject[];
+      }
+      return JSON.stringify(root, null, 2);
+    };
+    expect(only(plain(file, change), 'control-exposed', file).reason).toContain('10.0.0.7');
+  });
+
   it('finds a route that a header can lead anywhere', () => {
     const file = 'gateway/rds/gateway.json';
     const change = inJson('metadata_match', (route) => {

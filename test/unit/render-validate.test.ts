@@ -24,6 +24,8 @@ agent: { interval: 500ms, mainThreadPercent: 0.5, cpu: host }
 degradation:
   drops: [{ name: part, from: [web, edge], to: [api], interface: pay, percent: 12.5, class: 8 }]
   cuts: [{ name: side, from: [web], service: plain, on: false, when: { cpuPercent: 95, shedClass: 8 }, answer: { status: 200, body: '[]' } }]
+isolation: { drainSeconds: 5, identities: ['spiffe://x/debug'], instances: { web-main-1: {}, api-u2-1: { match: { cel: "request.headers['a'] == 'b'" } } } }
+lossless: { delaySeconds: 3, warmUp: 30s, edas: true }
 gateways:
   - name: edge
     trust: { cidrs: [127.0.9.9/32] }
@@ -48,7 +50,7 @@ services:
       status: 503
       retryAfterSeconds: 2
     instances: { main: { replicas: 4 }, u1: { replicas: 2 }, u2: {}, GROUP_1: {} }
-  plain: { breaker: { coolDownMs: 1000 }, protocol: http2, lb: { policy: maglev, hashHeader: x-user }, idempotent: true, instances: { main: {} } }
+  plain: { brokers: [{ name: nats, port: 4222, at: '127.0.0.9:4222' }, { name: mq, port: 5672, at: 'mq.test:5672' }], breaker: { coolDownMs: 1000 }, protocol: http2, lb: { policy: maglev, hashHeader: x-user }, idempotent: true, instances: { main: {} } }
 lanes:
   canary: { mode: strict }
   u1: {}

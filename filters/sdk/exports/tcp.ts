@@ -3,13 +3,7 @@ import { enter, leave } from '../callback';
 import { TcpStream } from '../context';
 import { streamOf } from '../registry';
 
-export function proxy_on_new_connection(id: u32): i32 {
-  enter();
-  const stream = streamOf(id);
-  const status = stream !== null ? changetype<TcpStream>(stream).onNewConnection() : FilterStatus.Continue;
-  leave();
-  return status;
-}
+export * from './tcp-connections';
 
 export function proxy_on_downstream_data(id: u32, size: u32, endOfStream: u32): i32 {
   enter();

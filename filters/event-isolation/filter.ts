@@ -1,0 +1,125 @@
+/**
+ * A network filter between an application and its message broker: while the instance is isolated or offline it closes the
+ * connections that are there and refuses new ones, so that no event reaches the application. Clients connect again by
+ * themselves when it lets them.
+ */
+import {
+  closeStream,
+  FilterStatus,
+  Slice,
+  StreamType,
+  setEffectiveContext,
+  TcpPlugin,
+  TcpStream,
+} from 'proxy-wasm-assemblyscript-sdk';
+import { isOffline } from '../isolation/shared';
+import { readConfiguration, TickDivider } from '../plugin';
+import { EventMetrics } from './metrics';
+
+/** How soon connections are closed. */
+const FAST_TICK_MS: u32 = 100;
+/** Closed in one tick; the rest follows with the next one. */
+const MOST_CLOSED: i32 = 64;
+
+/** That of the configuration in force; one before it, which still has connections, decides nothing any more. */
+let inForce: EventIsolationPlugin | null = null;
+/** The connections of this worker, whichever configuration they began under. */
+let first: Connection | null = null;
+
+@final
+export class EventIsolationPlugin extends TcpPlugin {
+  metrics: EventMetrics | null = null;
+  private isolated: bool = false;
+  private offline: bool = false;
+  private begun: bool = false;
+  private divider: TickDivider = new TickDivider();
+
+  onConfigure(configuration: Slice): bool {
+    const section = readConfiguration(configuration, 'event-isolation');
+    if (section === null) return false;
+    const isolated = section.get('isolated');
+    this.isolated = isolated !== null && isolated.bool;
+    this.metrics = new EventMetrics();
+    this.divider.start(FAST_TICK_MS);
+    return true;
+  }
+
+  get closed(): bool {
+    return this.isolated || this.offline;
+  }
+
+  createStream(): TcpStream {
+    this.begin();
+    return new Connection(this);
+  }
+
+  onTick(): void {
+    this.begin();
+    this.housekeeping = this.divider.due();
+    if (inForce !== this) return;
+    this.offline = isOffline();
+    if (!this.closed) return;
+    for (let left = MOST_CLOSED; left > 0 && first !== null; left--) first!.close(this.id, this.metrics!);
+  }
+
+  /** Not before it is used, so that a configuration that Envoy drops never is. */
+  private begin(): void {
+    if (this.begun) return;
+    this.begun = true;
+    inForce = this;
+    this.offline = isOffline();
+  }
+}
+
+@final
+class Connection extends TcpStream {
+  private before: Connection | null = null;
+  private after: Connection | null = null;
+  private listed: bool = false;
+
+  constructor(private readonly plugin: EventIsolationPlugin) {
+    super();
+  }
+
+  onNewConnection(): FilterStatus {
+    const metrics = this.plugin.metrics!;
+    if (this.plugin.closed) {
+      metrics.refused.add();
+      closeStream(StreamType.Downstream);
+      return FilterStatus.StopIteration;
+    }
+    metrics.open.move(1);
+    this.listed = true;
+    this.before = null;
+    this.after = first;
+    if (first !== null) first!.before = this;
+    first = this;
+    return FilterStatus.Continue;
+  }
+
+  /** Within a tick of the root context `rootId`. */
+  close(rootId: u32, metrics: EventMetrics): void {
+    this.leave();
+    metrics.closed.add();
+    setEffectiveContext(this.contextId);
+    closeStream(StreamType.Downstream);
+    setEffectiveContext(rootId);
+  }
+
+  onReset(): void {
+    this.leave();
+  }
+
+  private leave(): void {
+    if (!this.listed) return;
+    this.listed = false;
+    this.plugin.metrics!.open.move(-1);
+    const before = this.before;
+    const after = this.after;
+    if (before === null) first = after;
+    else before.after = after;
+    if (after !== null) after.before = before;
+    this.before = null;
+    this.after = null;
+  }
+}
