@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import asc from 'assemblyscript/asc';
-import { bundle } from './bundle.ts';
+import { bundle, bundlePage } from './bundle.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
 const ABI_FILE = 'filters/sdk/abi/imports.ts';
@@ -70,6 +70,7 @@ if (import.meta.filename === process.argv[1]) {
     bundle('bookinfo', 'build/bookinfo.mjs'),
     bundle('overload', 'build/overload.mjs'),
     bundle('heal', 'build/heal.mjs'),
+    bundlePage('build/topology.html'),
   ]);
   const digest = createHash('sha256').update(wasm).digest('hex');
   process.stdout.write(`build/causeway.wasm  ${wasm.length} bytes  sha256 ${digest}\nbuild/causeway.mjs\n`);

@@ -27,3 +27,10 @@ export function findAssets(wasm?: string): Assets {
   }
   return assets;
 }
+
+/** The topology page, one file with everything in it. */
+export function findPage(): string {
+  const path = join(buildFolder(), 'topology.html');
+  if (!existsSync(path)) throw new CommandError(EXIT.failed, `${path}: not there; run \`make build\``);
+  return path;
+}

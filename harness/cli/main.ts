@@ -10,6 +10,7 @@ import { render } from '../commands/render.ts';
 import { renderIstioCommand } from '../commands/render-istio.ts';
 import { renderObservabilityCommand } from '../commands/render-observability.ts';
 import { status } from '../commands/status.ts';
+import { topology } from '../commands/topology.ts';
 import { up } from '../commands/up.ts';
 import { validate } from '../commands/validate.ts';
 import { ConfigError } from '../config/errors.ts';
@@ -98,6 +99,15 @@ export function createProgram(): Command {
     .option('--dry-run', 'show the difference only')
     .option('--full', 'show the difference of the rendered files, too')
     .action((_options, command: Command) => run(command, apply));
+  program
+    .command('topology')
+    .description('a page with the calls between services by lane, live; or once, with --text, --svg or --json')
+    .option('--text', 'tables instead of the page')
+    .option('--svg [file]', 'a drawing instead of the page, to a file or to standard output')
+    .option('--seconds <n>', 'how long to look before telling once', wholeNumber, 6)
+    .option('--address <ip>', 'where the page is served', '127.0.0.1')
+    .option('--port <n>', 'port of the page; 0 = any', portNumber, 7080)
+    .action((_options, command: Command) => run(command, topology));
   const renderCommand = program
     .command('render')
     .description('write the Envoy configurations (and the compose file) into a folder')

@@ -38,9 +38,9 @@ export class EnvoyAdmin {
   }
 
   /** Counters and gauges whose name matches the RE2 expression (all without one). */
-  async stats(filter?: string): Promise<Map<string, number>> {
+  async stats(filter?: string, timeoutMs?: number): Promise<Map<string, number>> {
     const query = filter === undefined ? '' : `&filter=${encodeURIComponent(filter)}`;
-    const body = await this.text(`/stats?format=json&histogram_buckets=none${query}`);
+    const body = await this.text(`/stats?format=json&histogram_buckets=none${query}`, timeoutMs);
     const parsed = JSON.parse(body) as { stats: { name?: string; value?: number }[] };
     const result = new Map<string, number>();
     for (const { name, value } of parsed.stats) {
@@ -80,8 +80,8 @@ export class EnvoyAdmin {
     return JSON.parse(await this.text(query === undefined ? '/config_dump' : `/config_dump?${query}`));
   }
 
-  private async text(path: string): Promise<string> {
-    const answer = await this.get(path);
+  private async text(path: string, timeoutMs?: number): Promise<string> {
+    const answer = await this.get(path, timeoutMs);
     if (answer.status !== 200) throw new Error(`admin ${path}: status ${answer.status}: ${answer.body.slice(0, 200)}`);
     return answer.body;
   }
