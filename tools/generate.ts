@@ -11,6 +11,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { IstioSchema } from '../envoy-configs/istio/schema.ts';
+import { CausewaySchema } from '../envoy-configs/schema.ts';
 import { checker } from './schema-ajv.ts';
 import { configTable, withTables } from './schema-docs.ts';
 import { FORMATS } from './schema-formats.ts';
@@ -164,13 +165,20 @@ export const SCHEMA: Slice = unpack(slice(PACKED, ${bytes.length}), ${text.lengt
 `;
 }
 
+/** Tables of what is no filter. */
+const OTHER_TABLES: Readonly<Record<string, SchemaNode>> = {
+  istio: IstioSchema as unknown as SchemaNode,
+  causeway: CausewaySchema as unknown as SchemaNode,
+};
+
 function readmes(definitions: Readonly<Record<string, SchemaNode>>): Generated[] {
-  return [...readdirSync(FILTERS).map((name) => `filters/${name}/README.md`), 'envoy-configs/istio/README.md']
+  const others = ['envoy-configs/istio/README.md', 'docs/configuration.md'];
+  return [...readdirSync(FILTERS).map((name) => `filters/${name}/README.md`), ...others]
     .filter((path) => existsSync(join(ROOT, path)))
     .map((path) => ({
       path,
       text: withTables(readFileSync(join(ROOT, path), 'utf8'), (name) => {
-        const schema = name === 'istio' ? (IstioSchema as unknown as SchemaNode) : definitions[name];
+        const schema = OTHER_TABLES[name] ?? definitions[name];
         return schema === undefined ? undefined : configTable(schema);
       }),
     }));

@@ -37,7 +37,10 @@ export async function topology(options: TopologyOptions, output: Output): Promis
   }
   await interruptible(async (signal) => {
     const page = readFileSync(findPage(), 'utf8');
-    const server = await TopologyServer.listen(collector, { page, address: options.address, port: options.port });
+    const { address, port } = options;
+    const server = await TopologyServer.listen(collector, { page, address, port }).catch((error: Error) => {
+      throw new CommandError(EXIT.failed, `${error.message}; --port and --address name another place`);
+    });
     output.note(`${server.url}  (Ctrl-C ends it)`);
     await collector.run(signal, (seen) => server.publish(seen));
     await server.close();

@@ -112,7 +112,8 @@ export class Collector {
     const { node, counters, log } = watched;
     const admin = new EnvoyAdmin(node.adminSocket);
     const values = await admin.stats(FILTER, this.options.timeoutMs ?? 900).catch(() => undefined);
-    const lines = await log.read();
+    // A log that cannot be read is as one that is not there.
+    const lines = await log.read().catch(() => []);
     const now = this.now();
     const state = values === undefined ? 'silent' : 'live';
     if (state !== watched.state) {
