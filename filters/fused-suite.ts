@@ -109,9 +109,10 @@ export class Suite extends FusedPlugin {
     const applies = propagation !== null && this.isOutbound(propagation);
     // What is kept out of an instance is nobody else's business.
     if (!this.add(sections, new IsolationPlugin())) return false;
+    // What is limited is no load, and what is shed of the rest tells the limits that it is too much.
+    if (!this.add(sections, new AdaptiveRateLimitPlugin())) return false;
     // What is shed where it comes in needs no lane; what goes out is dropped before a lane is chosen.
     if (!this.add(sections, new OverloadSheddingPlugin())) return false;
-    if (!this.add(sections, new AdaptiveRateLimitPlugin())) return false;
     if (!this.add(sections, new DegradationPlugin())) return false;
     if (applies && !this.add(sections, new TracePropagationPlugin())) return false;
     if (!this.add(sections, new LaneTaggingPlugin())) return false;

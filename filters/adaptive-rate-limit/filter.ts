@@ -18,7 +18,7 @@ import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { cpuPressure, refreshAgent } from '../agent/blob';
 import { answerHeader } from '../answer';
 import { header, method, path } from '../exchange';
-import { CLASS } from '../headers';
+import { CLASS, SHED } from '../headers';
 import { dropExpressions, StreamSource } from '../lane-tagging/matcher.host';
 import { cookieValue, MAX_DECODED, OVERLONG, queryValue } from '../lane-tagging/request-values';
 import { howItEnded } from '../overload-shedding/inbound';
@@ -35,6 +35,7 @@ import { Count, Whole } from './window';
 import { LIMIT_TICK_MS } from './workers';
 
 const CLASS_NAME = ascii(CLASS);
+const SHED_NAME = ascii(SHED);
 const COOKIE = ascii('cookie');
 /** Classes of health checks and control, which nothing limits, and of stress tests. */
 const CONTROL: u8 = 0x30;
@@ -228,7 +229,11 @@ class LimitStream extends HttpStream {
     sums.addWhole(Whole.Open, -1);
     const t2 = reports.read(time);
     if (reports.invalid) this.metrics.badReport.add();
-    if (isNaN(t2) && howItEnded() !== End.Completed) return;
+    if (isNaN(t2)) {
+      const end = howItEnded();
+      if (end === End.Unsent && present(answerHeader(SHED_NAME))) sums.addWhole(Whole.Shed, 1);
+      if (end !== End.Completed) return;
+    }
     sums.add(i, Count.Done, 1);
     sums.add(i, Count.Time, max(time - this.begun, 0));
     if (!isNaN(t2)) {

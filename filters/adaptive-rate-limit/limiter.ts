@@ -15,7 +15,7 @@ import { LimitConfig } from './config';
 import { HotValues } from './hot-values';
 import { LimitMetrics } from './metrics';
 import { AdaptivePolicy } from './policy';
-import { SILENT } from './resource';
+import { SILENT, shedLevel } from './resource';
 import { Count, Whole, Window } from './window';
 import { LIMIT_TICK_MS, LimitWorkers } from './workers';
 
@@ -116,7 +116,7 @@ export class Limiter {
     const window = this.window;
     this.workers.gather(window, time);
     const pressure = max(cpu >= 0 ? cpu / this.config.cpu : SILENT, this.signal());
-    this.policy.step(window, max(this.queue(), pressure), pressure);
+    this.policy.step(window, max(this.queue(), max(pressure, shedLevel(window))), pressure);
     this.workers.publish(time);
     metrics.level.set(min(this.policy.detection.level * 1000, 1e9) as u64);
     for (let i = 0; i < metrics.limits.length; i++) metrics.limits[i].set(max(this.policy.limitOf(i), 0) as u64);

@@ -1,7 +1,18 @@
+import { Count, Whole, Window } from './window';
+
 /** Resource detection: is the instance short of something, and for how long? */
 
 /** No signal has spoken. */
 export const SILENT: f64 = -1;
+
+/** Part of the admitted requests that overload-shedding may refuse: it keeps the queue short, so that T2 tells nothing. */
+const SHED_PART: f64 = 0.01;
+
+/** What is shed behind the limits, by its threshold. */
+export function shedLevel(window: Window): f64 {
+  const shed = window.whole(Whole.Shed);
+  return shed > 0 ? shed / max(window.sum(Count.Admitted), 1) / SHED_PART : SILENT;
+}
 
 @final
 export class ResourceDetection {

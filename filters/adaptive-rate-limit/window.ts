@@ -27,8 +27,10 @@ export enum Whole {
   /** Σ of the configured signal, and answers that had it. */
   Signal,
   Signals,
+  /** Of the admitted, those that overload-shedding has refused behind the limits. */
+  Shed,
 }
-export const WHOLES: i32 = 4;
+export const WHOLES: i32 = 5;
 
 @final
 export class Window {

@@ -32,6 +32,8 @@ class Application {
   readonly instance: LimitedInstance;
   report = TELLS;
   serviceMs = 10;
+  /** One in so many of the admitted is refused by overload-shedding behind the limits; 0 = none. */
+  shedEvery = 0;
   readonly refused = new Map<string, number>();
   readonly sent = new Map<string, number>();
   readonly #queue: { stream: HttpStream; arrived: number; vm: Vm }[] = [];
@@ -73,6 +75,14 @@ class Application {
     const vm = this.instance.workers[this.#sent++ % this.instance.workers.length] ?? this.instance.vm;
     const stream = this.instance.arrive(path, headers, vm);
     this.sent.set(path, (this.sent.get(path) ?? 0) + 1);
+    if (stream.clientResponse === undefined && this.shedEvery > 0 && this.#sent % this.shedEvery === 0) {
+      stream.responseHeaders([
+        [':status', '503'],
+        ['x-causeway-shed', '640'],
+      ]);
+      stream.end();
+      return;
+    }
     if (stream.clientResponse === undefined) {
       this.#queue.push({ stream, arrived: this.#now, vm });
       return;
@@ -174,6 +184,18 @@ describe('signals', () => {
     expect(app.limit('c')).toBeGreaterThan(0);
   });
 
+  it('are what overload-shedding refuses behind the limits', () => {
+    app = new Application({ ...ADAPTIVE, queueTime: 'none' });
+    app.serviceMs = 1;
+    app.run(10, CALM);
+    app.run(4, SURGE);
+    expect(app.limit('c'), 'nothing is shed').toBe(0);
+    app.shedEvery = 10;
+    app.run(4, SURGE);
+    expect(app.limit('c')).toBeGreaterThan(0);
+    expect(app.share('/a')).toBe(1);
+  });
+
   it('are the CPU of the machine, as the agent has it and as long as it is there', () => {
     app = new Application(ADAPTIVE);
     app.serviceMs = 1;
@@ -188,7 +210,7 @@ describe('signals', () => {
     expect(app.limit('c'), 'below the threshold').toBe(0);
     run(3, 990, SURGE);
     expect(app.limit('c')).toBeGreaterThan(0);
-    app.run(20, SURGE);
+    app.run(40, SURGE);
     expect(app.limit('c'), 'the agent is silent').toBe(0);
   });
 

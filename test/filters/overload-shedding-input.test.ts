@@ -85,7 +85,7 @@ describe('CPU', () => {
     use({ queueTime: 'orca' });
     app.warmUp({ 'endpoint-load-metrics': 'queue_ms:0,cpu_utilization:0.9' });
     app.warmUp({ 'endpoint-load-metrics': 'queue_ms:0,cpu_utilization:0.9' });
-    expect(app.counted()).toMatchObject({ hot: 1 });
+    expect(app.counted().hot).toBeGreaterThan(0);
     app.host.clock.advance(3000);
     app.warmUp({ 'endpoint-load-metrics': 'queue_ms:0' });
     const stream = app.arrive({ [CLASS]: '9' });
@@ -115,7 +115,7 @@ describe('the machine’s CPU, as the agent has it', () => {
     run(5, 840);
     expect(app.counted()).not.toHaveProperty('hot');
     run(5, 900);
-    expect(app.counted()).toMatchObject({ hot: 1 });
+    expect(app.counted().hot).toBeGreaterThan(0);
     expect(app.counted(), 'without a queue nothing is refused').not.toHaveProperty('refused.class.5');
   });
 

@@ -10,6 +10,7 @@ export interface LimitExports extends Record<string, unknown> {
   limitOf(policy: number, i: number): number;
   window(interfaces: number): number;
   clear(window: number): void;
+  shedLevel(window: number): number;
   count(window: number, i: number, which: number, value: number): void;
   countWhole(window: number, which: number, value: number): void;
   buckets(size: number, workers: number): number;
@@ -23,7 +24,7 @@ export interface LimitExports extends Record<string, unknown> {
 
 /** Order of `Count` and `Whole` in filters/adaptive-rate-limit/window.ts. */
 export const COUNT = { offered: 0, admitted: 1, done: 2, time: 3, queue: 4, queued: 5 } as const;
-export const WHOLE = { open: 0, stress: 1, signal: 2, signals: 3 } as const;
+export const WHOLE = { open: 0, stress: 1, signal: 2, signals: 3, shed: 4 } as const;
 
 /** The policies, instantiated by AssemblyScript's own loader. */
 export async function loadLimitModule(): Promise<ASUtil & LimitExports> {

@@ -1,6 +1,6 @@
 /**
  * The adaptive rate limit in front of a simulated application (4 at once, 10 ms each: 400/s), with an injected clock. Five
- * interfaces take equal parts of a load; one of them jumps to six times its rate for 30 s. Alone, and behind overload-shedding.
+ * interfaces take equal parts of a load; one of them jumps to six times its rate for 30 s. Alone, and in front of overload-shedding.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { Random } from '../fuzz/reference/random.ts';
@@ -25,7 +25,6 @@ const TICK_MS = 100;
 const DEFAULT_CLASS = 5;
 /** Of `End`. */
 const COMPLETED = 0;
-const UNSENT = 2;
 
 let shedding: SheddingModule;
 let module: LimitExports & { __pin(at: number): number };
@@ -67,11 +66,6 @@ class Shedder {
     return shedding.arrive(0, DEFAULT_CLASS, this.#random.below(128), 0, EPOCH + now);
   }
 
-  /** By the limit behind it. */
-  refused(number: number, now: number): void {
-    shedding.end(0, number, UNSENT, 0, Number.NaN, EPOCH + now);
-  }
-
   /** Answers come in the order of admission, since all take as long. */
   admitted(number: number, job: Job): void {
     this.#open.push({ number, job });
@@ -95,7 +89,7 @@ class Shedder {
   }
 }
 
-/** `exact`: the application tells T2. `phase`: when in a second the level is looked at, ms. `shedder` stands in front. */
+/** `exact`: the application tells T2. `phase`: when in a second the level is looked at, ms. `shedder` stands behind the limits. */
 function simulate(load: number, exact: boolean, phase: number, seed: number, shedder?: Shedder): Run {
   const rate = (CAPACITY * load) / INTERFACES;
   const rateOf = (i: number, at: number) => (i === JUMPER && at >= STEP && at < BACK ? 6 * rate : rate);
@@ -125,7 +119,7 @@ function simulate(load: number, exact: boolean, phase: number, seed: number, she
     }
     module.countWhole(window, WHOLE.open, open.length);
     const level = answered === 0 ? -1 : queue / answered / THRESHOLD;
-    module.step(policy, window, level);
+    module.step(policy, window, Math.max(level, module.shedLevel(window)));
     module.clear(window);
     const limits = Array.from({ length: INTERFACES }, (_, i) => module.limitOf(policy, i));
     for (const [i, limit] of limits.entries()) module.limit(buckets, i, limit, now, false);
@@ -133,15 +127,15 @@ function simulate(load: number, exact: boolean, phase: number, seed: number, she
   };
   for (const job of jobs) {
     for (; next <= job.arrived; next += 1000) look(next);
-    const number = shedder?.arrive(job.arrived) ?? 1;
-    if (number === 0) continue;
     module.count(window, job.interface, COUNT.offered, 1);
-    if (!module.has(buckets, job.interface, job.arrived)) {
-      shedder?.refused(number, job.arrived);
-      continue;
-    }
+    if (!module.has(buckets, job.interface, job.arrived)) continue;
     module.take(buckets, job.interface);
     module.count(window, job.interface, COUNT.admitted, 1);
+    const number = shedder?.arrive(job.arrived) ?? 1;
+    if (number === 0) {
+      module.countWhole(window, WHOLE.shed, 1);
+      continue;
+    }
     app.admit(job);
     shedder?.admitted(number, job);
     open.push(job);
@@ -220,7 +214,7 @@ describe.each(CASES)('at $load of capacity, T2 told: $exact, looked at after $ph
 });
 
 describe.each(CASES)(
-  'behind overload-shedding, at $load, T2 told: $exact, after $phase ms',
+  'in front of overload-shedding, at $load, T2 told: $exact, after $phase ms',
   ({ load, exact, phase }) => {
     const runs: Run[] = [];
     beforeAll(() => {

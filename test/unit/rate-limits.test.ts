@@ -37,7 +37,7 @@ function node(all: readonly RenderedNode[], id: string): RenderedNode {
 
 /** The plugin's sections in one place. */
 function sections(all: readonly RenderedNode[], id: string, role: string): Record<string, JsonObject> {
-  const [extension] = resourcesOf(node(all, id).files[PATHS.extension(`causeway.${role}`)] ?? '');
+  const [extension] = resourcesOf(node(all, id).files[PATHS.extension(`causeway.${role}`)] ?? '{"resources":[]}');
   const typed = extension?.typed_config as { config?: { configuration: { value: string } } } | undefined;
   return JSON.parse(typed?.config?.configuration.value ?? '{}') as Record<string, JsonObject>;
 }

@@ -3,6 +3,7 @@
 import 'proxy-wasm-assemblyscript-sdk/abi/abort';
 import { Buckets } from '../../../filters/adaptive-rate-limit/buckets';
 import { AdaptivePolicy } from '../../../filters/adaptive-rate-limit/policy';
+import { shedLevel as level } from '../../../filters/adaptive-rate-limit/resource';
 import { Count, Whole, Window } from '../../../filters/adaptive-rate-limit/window';
 
 export function policy(interfaces: i32, after: f64): AdaptivePolicy {
@@ -19,6 +20,10 @@ export function limitOf(it: AdaptivePolicy, i: i32): f64 {
 
 export function window(interfaces: i32): Window {
   return new Window(interfaces);
+}
+
+export function shedLevel(it: Window): f64 {
+  return level(it);
 }
 
 export function clear(it: Window): void {
