@@ -16,6 +16,7 @@ export interface DrawingOptions {
 
 /** Share of failed calls from which on a wire says so. */
 const WORTH_SAYING = 0.005;
+const MOST_FITTING = 6;
 const TAG = { height: 18 } as const;
 
 export function drawing(topology: Topology, options: DrawingOptions = {}): Shape {
@@ -25,7 +26,8 @@ export function drawing(topology: Topology, options: DrawingOptions = {}): Shape
   return h(
     'svg',
     {
-      class: 'graph',
+      // A wide one is scrolled rather than made too small to read.
+      class: topology.columns.length > MOST_FITTING ? 'graph wide' : 'graph',
       viewBox: `0 0 ${made.width} ${made.height}`,
       width: made.width,
       height: made.height,

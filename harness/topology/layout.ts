@@ -38,7 +38,7 @@ export const BOX = { width: 152, height: 58 } as const;
 export const COLOURS = 8;
 
 const LEFT = 118;
-const RIGHT = 28;
+const RIGHT = 40;
 const COLUMN_GAP = 104;
 const ROW_GAP = 20;
 const TRACK_PADDING = 16;
@@ -108,9 +108,20 @@ function wires(topology: Topology, boxes: readonly Box[], tracks: readonly Track
   return placed.map(({ edge, from, to, colour }) => {
     const start = { x: from.x + BOX.width, y: from.y + BOX.height / 2 + (out.get(edge.id) ?? 0) };
     const end = { x: to.x, y: to.y + BOX.height / 2 + (into.get(edge.id) ?? 0) };
-    const points = [start, ...channels.between(start, end), end];
     const width = edge.rate > 0 ? 1.4 + 2.6 * Math.sqrt(edge.rate / busiest) : 1.2;
-    return { edge, colour, path: curve(points), label: labelPoint(points), width: Math.round(width * 10) / 10 };
+    const rounded = Math.round(width * 10) / 10;
+    if (end.x <= start.x) {
+      const row = channels.back(start, end);
+      return {
+        edge,
+        colour,
+        path: loop(start, end, row),
+        label: { x: round((start.x + end.x) / 2), y: row },
+        width: rounded,
+      };
+    }
+    const points = [start, ...channels.between(start, end), end];
+    return { edge, colour, path: curve(points), label: labelPoint(points), width: rounded };
   });
 }
 
@@ -150,19 +161,38 @@ class Channels {
     if (passed.length === 0) return [];
     const left = Math.min(...passed.map(({ x }) => x));
     const right = Math.max(...passed.map(({ x }) => x + BOX.width));
-    const straight = (start.y + end.y) / 2;
-    const free = (y: number) => passed.every((box) => y < box.y - 3 || y > box.y + BOX.height + 3);
-    const nearest = (a: number, b: number) => Math.abs(a - straight) - Math.abs(b - straight);
-    const row = [start.y, end.y, ...this.rows].filter(free).sort(nearest)[0];
-    if (row === undefined) return [];
-    const taken = this.used.get(row) ?? 0;
-    this.used.set(row, taken + 1);
-    const y = row + (taken % 2 === 0 ? 1 : -1) * Math.ceil(taken / 2) * 4;
+    const y = this.free(passed, (start.y + end.y) / 2, [start.y, end.y]);
+    if (y === undefined) return [];
     return [
       { x: left - 10, y },
       { x: right + 10, y },
     ];
   }
+
+  /** Height of the way back to a callee that stands to the left, past everything between. */
+  back(start: Point, end: Point): number {
+    const passed = this.boxes.filter(({ x }) => x + BOX.width >= end.x && x < start.x);
+    return this.free(passed, (start.y + end.y) / 2, []) ?? start.y + BOX.height;
+  }
+
+  /** A height at which none of these boxes stands, near a wanted one. */
+  private free(passed: readonly Box[], wanted: number, more: readonly number[]): number | undefined {
+    const isFree = (y: number) => passed.every((box) => y < box.y - 3 || y > box.y + BOX.height + 3);
+    const nearest = (a: number, b: number) => Math.abs(a - wanted) - Math.abs(b - wanted);
+    const row = [...more, ...this.rows].filter(isFree).sort(nearest)[0];
+    if (row === undefined) return undefined;
+    const taken = this.used.get(row) ?? 0;
+    this.used.set(row, taken + 1);
+    return row + (taken % 2 === 0 ? 1 : -1) * Math.ceil(taken / 2) * 4;
+  }
+}
+
+/** Out to the right, back along a row, in from the left. */
+function loop(start: Point, end: Point, row: number): string {
+  const [out, into] = [start.x + 44, end.x - 44].map(round);
+  const y = round(row);
+  const [sx, sy, ex, ey] = [start.x, start.y, end.x, end.y].map(round);
+  return `M${sx} ${sy} C${out} ${sy} ${out} ${y} ${sx} ${y} C${sx} ${y} ${ex} ${y} ${ex} ${y} C${into} ${y} ${into} ${ey} ${ex} ${ey}`;
 }
 
 /** Level at each point, so that a wire leaves and enters boxes straight. */

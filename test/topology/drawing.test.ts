@@ -50,6 +50,16 @@ describe('the layout', () => {
     }
   });
 
+  it('leads a call to the left around everything between', () => {
+    const back = sample({ edges: [edge('stock/base', 'cart', 'base', 'base')] });
+    const { wires, boxes } = layout(back);
+    const rows = Array.from((wires[0]?.path ?? '').matchAll(/C[\d.]+ ([\d.]+) [\d.]+ \1 /g), ([, y]) => Number(y));
+    expect(rows.length).toBe(1);
+    for (const { y } of boxes.filter(({ place: { service } }) => service !== 'edge')) {
+      for (const row of rows) expect(row < y || row > y + BOX.height).toBe(true);
+    }
+  });
+
   it('makes something of an empty mesh', () => {
     const empty = sample({ columns: [], places: [], edges: [], proxies: [] });
     expect(layout(empty).boxes).toEqual([]);
