@@ -9,9 +9,10 @@ export interface ObservabilityFile {
   readonly text: string;
 }
 
-export function renderObservability(): readonly ObservabilityFile[] {
+/** `scrapes`: Prometheus' `static_configs`; without them an example. */
+export function renderObservability(scrapes: readonly JsonObject[] = EXAMPLE): readonly ObservabilityFile[] {
   return [
-    { path: 'prometheus.yaml', text: stringify(prometheus()) },
+    { path: 'prometheus.yaml', text: stringify(prometheus(scrapes)) },
     { path: 'alerts.yaml', text: stringify(alertRules(), { lineWidth: 120 }) },
     { path: 'dashboard.json', text: `${JSON.stringify(dashboard(), null, 2)}\n` },
   ];
@@ -21,10 +22,12 @@ export function renderObservability(): readonly ObservabilityFile[] {
 const ROWS = [['the module', MODULE] as const, ...Object.entries(COVERAGE)];
 
 /**
- * Scrapes sidecars' statistics. The admin interface is a Unix socket, so each proxy needs a listener for them: `envoy.example`
- * stands for those. Under Istio Pods have one on port 15090, which Istio's own scrape configuration finds.
+ * The admin interface is a Unix socket, so each proxy needs a listener for its statistics: `envoy.example` stands for those.
+ * Under Istio Pods have one on port 15090, which Istio's own scrape configuration finds.
  */
-function prometheus(): JsonObject {
+const EXAMPLE: readonly JsonObject[] = [{ targets: ['envoy.example:15090'] }];
+
+function prometheus(scrapes: readonly JsonObject[]): JsonObject {
   return {
     global: { scrape_interval: '5s', evaluation_interval: '15s' },
     rule_files: ['alerts.yaml'],
@@ -32,7 +35,7 @@ function prometheus(): JsonObject {
       {
         job_name: 'causeway',
         metrics_path: '/stats/prometheus',
-        static_configs: [{ targets: ['envoy.example:15090'] }],
+        static_configs: scrapes,
         // Only ours: Envoy's own are hundreds for each cluster.
         metric_relabel_configs: [{ source_labels: ['__name__'], regex: 'causeway_.*', action: 'keep' }],
       },

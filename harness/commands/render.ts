@@ -11,6 +11,7 @@ import { type GlobalOptions, resolveOptions } from '../cli/options.ts';
 import type { Output } from '../cli/output.ts';
 import { loadConfig } from '../config/load.ts';
 import { composeFile } from '../drivers/compose-file.ts';
+import { observabilityFiles } from '../drivers/compose-observability.ts';
 import { planOf } from '../drivers/driver.ts';
 import { StateFolder } from '../drivers/state.ts';
 
@@ -40,8 +41,16 @@ export async function render(options: RenderOptions, output: Output): Promise<vo
   if (prefix !== undefined) {
     const path = join(folder, 'compose.yaml');
     const { wasmPath } = findAssets(options.wasm);
-    writeFileSync(path, composeFile(planOf(mesh, nodes), { state, wasmPath, prefix, user: userOf() }));
-    written.push(path);
+    const plans = planOf(mesh, nodes);
+    const files = {
+      [path]: composeFile(plans, { state, wasmPath, prefix, user: userOf() }),
+      ...observabilityFiles(plans, state),
+    };
+    for (const [file, text] of Object.entries(files)) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+      written.push(file);
+    }
   }
   const summary = stringify(Object.fromEntries(nodes.map((node) => [node.id, Object.keys(node.files).length])));
   output.result(`${written.length} files in ${folder}\n${summary}`, { folder, files: written });

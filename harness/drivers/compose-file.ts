@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { stringify } from 'yaml';
 import { ENVOY_IMAGE } from '../envoy/version.ts';
+import { observabilityServices } from './compose-observability.ts';
 import { appEnvironment, bookinfoService, type NodePlan } from './driver.ts';
 import { LOG_FLUSH_MS, type StateFolder } from './state.ts';
 
@@ -36,9 +37,9 @@ export function composeFile(plans: readonly NodePlan[], options: ComposeFileOpti
   }
   const file = {
     networks: { mesh: { driver: 'bridge', ipam: { config: [{ subnet: `${options.prefix}.0.0/16` }] } } },
-    services,
+    services: { ...services, ...observabilityServices(options.state, options.user) },
   };
-  return `# Rendered by causeway. ENVOY_IMAGE and NODE_IMAGE may name other images, such as ones made locally.\n${stringify(file)}`;
+  return `# Rendered by causeway. ENVOY_IMAGE and NODE_IMAGE may name other images, such as ones made locally.\n# Prometheus and Grafana start with --profile observability, on 127.0.0.1:9090 and :3000.\n${stringify(file)}`;
 }
 
 export const sidecarName = (id: string): string => `${id}-envoy`;

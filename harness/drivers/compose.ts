@@ -1,11 +1,12 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { EnvoyAdmin } from '../envoy/admin.ts';
 import { type Clock, found, notYet, waitUntil } from '../process/wait.ts';
 import { appName, composeFile, dockerfile, sidecarName } from './compose-file.ts';
+import { OBSERVABILITY_PROFILE, observabilityFiles } from './compose-observability.ts';
 import {
   type Driver,
   isolatedAddresses,
@@ -137,7 +138,8 @@ export class ComposeDriver implements Driver {
   }
 
   async down(): Promise<void> {
-    if (existsSync(this.file)) await this.compose('down', '--timeout', '3', '--volumes', '--remove-orphans');
+    if (existsSync(this.file))
+      await this.compose('--profile', OBSERVABILITY_PROFILE, 'down', '--timeout', '3', '--volumes', '--remove-orphans');
     for (const { node } of this.plans.values()) await rm(node.adminSocket, { force: true });
     await this.options.state.tidy();
   }
@@ -170,7 +172,12 @@ export class ComposeDriver implements Driver {
     const { state, wasmPath, prefix, logLevel } = this.options;
     const user = `${process.getuid?.() ?? 0}:${process.getgid?.() ?? 0}`;
     const options = { state, wasmPath, prefix, user, ...(logLevel ? { logLevel } : {}) };
-    await writeFile(this.file, composeFile([...this.plans.values()], options));
+    const plans = [...this.plans.values()];
+    for (const [path, text] of Object.entries(observabilityFiles(plans, state))) {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(path, text);
+    }
+    await writeFile(this.file, composeFile(plans, options));
   }
 
   private async settled(progress: Progress): Promise<void> {
