@@ -239,7 +239,7 @@ export class ComposeDriver implements Driver {
 }
 
 /** `docker compose` where the plugin is installed, else `docker-compose`. */
-async function composeCommand(): Promise<readonly string[]> {
+export async function composeCommand(): Promise<readonly string[]> {
   for (const command of [['docker', 'compose'], ['docker-compose']]) {
     const [program = '', ...args] = command;
     if (

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hopsOf } from '../../harness/bookinfo/hop.ts';
-import { ComposeDriver } from '../../harness/drivers/compose.ts';
+import { ComposeDriver, composeCommand } from '../../harness/drivers/compose.ts';
 import { gatewayAddress } from '../../harness/drivers/compose-file.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { plainMesh } from '../e2e/plain-mesh.ts';
@@ -19,12 +19,14 @@ const missing = await whyNoEngine();
 describe.skipIf(missing !== null)('a mesh of containers', () => {
   let driver: ComposeDriver;
   let remove: () => Promise<void>;
+  let folder = '';
   const url = `http://${gatewayAddress(PREFIX, 0)}:8080/api/v1/products/0`;
 
   beforeAll(async () => {
     const temporary = await temporaryState();
     remove = temporary.remove;
     const { state } = temporary;
+    folder = state.root;
     const images = await testImages();
     const wasmPath = join(state.root, 'wasm/none.wasm');
     const env = { ENVOY_IMAGE: images.envoy, NODE_IMAGE: images.node };
@@ -44,6 +46,25 @@ describe.skipIf(missing !== null)('a mesh of containers', () => {
       expect(status).toBe(200);
       expect(hop && hopsOf(hop).map(({ instance }) => instance)).toEqual(['productpage-base-1', 'details-base-1']);
     }
+  });
+
+  it('hands statistics to Prometheus from a container of the observability profile', async () => {
+    const file = join(folder, 'compose.yaml');
+    const [program = '', ...first] = await composeCommand();
+    const project = [...first, '--project-name', PROJECT, '--file', file, '--profile', 'observability'];
+    const images = await testImages();
+    const env = { ...process.env, ENVOY_IMAGE: images.envoy, NODE_IMAGE: images.node };
+    await run(program, [...project, 'up', '-d', '--no-build', 'observability-stats'], { env });
+    const network = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
+    const ids = await run(program, [...project, 'ps', '-q', 'observability-stats'], { env });
+    const { stdout } = await run('docker', ['inspect', '--format', network, ids.stdout.trim()]);
+    const answer = await waitUntil(
+      'statistics',
+      async () => found(await ask(`http://${stdout.trim()}:15090/gateway`)),
+      { deadlineMs: 20_000, intervalMs: 200 },
+    );
+    expect(answer.status).toBe(200);
+    expect(answer.text).toContain('envoy_server_live');
   });
 
   it('reports what runs, and reads an application’s journal from the host', async () => {
