@@ -68,6 +68,10 @@ bench: setup build ## CPU per request beside the peers; writes build/bench.json
 bench-overload: setup build ## overload protection beside stock Envoy's; writes build/bench-overload.json and .svg
 	@$(TSX) test/bench-overload/main.ts
 
+.PHONY: drill
+drill: setup build ## faults under load beside the peers, one table a part (PARTS="heal"); writes build/drill.json
+	@$(TSX) test/drill/main.ts $(PARTS)
+
 .PHONY: verify
 verify: setup build ## everything at full size; summaries go to docs/figures
 	@$(TSX) tools/verify.ts

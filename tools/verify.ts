@@ -44,6 +44,7 @@ const STEPS: readonly Step[] = [
   { name: "Istio's control plane", command: ['npx', 'vitest', 'run', '--project', 'istio'] },
   { name: 'flood of trace ids', command: ['npx', 'vitest', 'run', 'test/e2e/flood.test.ts'], figures: 'flood' },
   { name: 'demo', command: ['node', 'build/causeway.mjs', 'demo'] },
+  { name: 'drill', command: ['make', 'drill'], figures: 'drill' },
   { name: 'bench', command: ['make', 'bench'], figures: 'bench' },
 ];
 
