@@ -21,12 +21,19 @@ baseline: base
 gateways:
   - { name: gateway, routes: [{ prefix: /, service: productpage }] }
 agent: { interval: 500ms }
+isolation: {}
 tls: {}
 services:
   productpage: { entrance: true, calls: [reviews], instances: { base: {}, dev1: {} } }
   reviews:
     calls: []
     overload: {}
+    interfaces: [{ name: one, template: '/reviews/{id}' }]
+    limits:
+      perSecond: 1000
+      hotspots: [{ name: user, by: { header: x-user }, perSecond: 1000 }]
+      adaptive: {}
+    brokers: [{ name: events, port: 4222, at: '127.63.201.1:4222' }]
     breaker: {}
     healing: true
     tls: { mode: canary, percent: 50, pools: one }
