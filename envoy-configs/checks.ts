@@ -23,6 +23,7 @@ export function checkConfig(config: CausewayConfig): Problem[] {
   const checker = new Checker(config);
   checker.network();
   checker.agent();
+  checker.ratelimit();
   checker.lanes();
   checker.services();
   checker.problems.push(...checkTls(config), ...checkCentre(config), ...checkIsolation(config));
@@ -55,6 +56,13 @@ class Checker {
     if (prefix?.split('.').some((octet) => Number(octet) > 255)) {
       this.add(['network', 'prefix'], prefix, 'two numbers from 0 to 255');
     }
+  }
+
+  ratelimit(): void {
+    const timeout = this.config.ratelimit?.timeout;
+    if (timeout === undefined) return;
+    const period = milliseconds(timeout);
+    if (period < 1 || period > 10_000) this.add(['ratelimit', 'timeout'], timeout, '1ms to 10s');
   }
 
   agent(): void {
@@ -142,6 +150,7 @@ class Checker {
         const at: Path = [...path, 'limits', 'interfaces', limited];
         this.add(at, `"${limited}"`, `an interface of ${name}: ${list(known)}`, 'add it under `interfaces`', true);
       }
+      this.clusterLimits(name, service, known);
       this.unique(
         [...path, 'limits', 'hotspots'],
         (service.limits?.hotspots ?? []).map((item) => item.name),
@@ -149,6 +158,22 @@ class Checker {
       total += this.instances(name, service);
     }
     if (total > MAX_INSTANCES) this.add(['services'], `${total} instances`, `at most ${MAX_INSTANCES} on one machine`);
+  }
+
+  private clusterLimits(name: string, service: CausewayConfig['services'][string], known: readonly string[]): void {
+    const limits = service.limits?.cluster ?? [];
+    const path: Path = ['services', name, 'limits', 'cluster'];
+    if (limits.length > 0 && this.config.ratelimit === undefined) {
+      this.add(path, 'no rate-limit service', '`ratelimit` with its address', 'limits of each instance need none');
+    }
+    this.unique(
+      path,
+      limits.map((limit) => limit.name),
+    );
+    for (const [index, { interface: of }] of limits.entries()) {
+      if (of === undefined || of === OTHER || known.includes(of)) continue;
+      this.add([...path, index, 'interface'], `"${of}"`, `an interface of ${name}: ${list([...known, OTHER])}`);
+    }
   }
 
   private instances(name: string, service: CausewayConfig['services'][string]): number {

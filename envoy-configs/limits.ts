@@ -8,6 +8,7 @@ export function limitSection(service: Service): JsonObject | null {
   const { limits, overload } = service;
   if (limits === null) return null;
   const { interfaces: rates, settings } = limits;
+  if (Object.keys(rates).length === 0 && Object.keys(settings).length === 0) return null;
   const asked = Object.keys(rates).length > 0 || settings.adaptive !== undefined;
   return {
     ...Object.fromEntries(REPORTS.flatMap((key) => (overload?.[key] === undefined ? [] : [[key, overload[key]]]))),

@@ -1,4 +1,5 @@
 import { accessFilters } from './access.ts';
+import { clusterLimitPlace } from './cluster-limits.ts';
 import { socketAddress } from './clusters.ts';
 import { earlyStrip, faultFilter, type HttpFilter, routerFilter, stripAnswersFilter, wasmPlace } from './filters.ts';
 import { controlAddress, controlPorts } from './isolation.ts';
@@ -75,7 +76,13 @@ function edgeManager(context: ListenerContext, gateway: Gateway, stripTag: boole
 
 /** Calls that arrive for the application. */
 export function inboundListener(context: ListenerContext, service: Service, instance: Instance): Listener {
-  const filters = [faultFilter(), ...accessFilters(context.mesh, service), wasmPlace('inbound', context.dir)];
+  const filters = [
+    faultFilter(),
+    ...accessFilters(context.mesh, service),
+    wasmPlace('inbound', context.dir),
+    // Behind the limits of the instance, which cost no call.
+    ...clusterLimitPlace(context.mesh, context.dir),
+  ];
   const manager = connectionManager(context, 'inbound', filters, {
     ...earlyStrip('inbound'),
     local_reply_config: unreachedReply(),

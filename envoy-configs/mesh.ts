@@ -141,8 +141,31 @@ export interface Service {
 export interface Limits {
   /** By name of an interface. */
   readonly interfaces: Readonly<Record<string, number>>;
+  /** What all instances share, counted by the rate-limit service. */
+  readonly cluster: readonly ClusterLimit[];
   /** All else, in the words of `adaptive-rate-limit`. */
   readonly settings: JsonObject;
+}
+
+/** A limit that all instances of a service share. */
+export interface ClusterLimit {
+  readonly name: string;
+  /** Empty = all requests. */
+  readonly interface: string;
+  /** Request header each value of which is limited for itself; empty = none. */
+  readonly header: string;
+  /** So many in each unit of the clock. */
+  readonly requests: number;
+  readonly unit: 'second' | 'minute' | 'hour' | 'day';
+}
+
+/** Where the reference rate-limit service is, and what holds without its answer. */
+export interface RateLimitService {
+  readonly address: string;
+  readonly port: number;
+  readonly timeoutMs: number;
+  /** Without an answer requests are refused. */
+  readonly failClosed: boolean;
 }
 
 /** How callers reach a service that can be called by TLS. */
@@ -378,6 +401,8 @@ export interface Mesh {
   readonly redirects: readonly Redirect[];
   readonly faults: readonly Fault[];
   readonly priorities: readonly Priority[];
+  /** Null = no limits but those of each instance. */
+  readonly ratelimit: RateLimitService | null;
   readonly trace: TraceSettings;
   readonly tracing: Tracing;
   readonly filters: FilterSwitches;

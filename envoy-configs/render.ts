@@ -1,5 +1,6 @@
 import { type BootstrapNode, bootstrap, staticBootstrap } from './bootstrap.ts';
 import { brokerClusters, brokerListeners } from './brokers.ts';
+import { CLUSTER_LIMIT_FILE, clusterLimitClusters, clusterLimitExtension } from './cluster-limits.ts';
 import { type Cluster, type LaneScheme, type LoadAssignment, laneScheme, seconds, socketAddress } from './clusters.ts';
 import { controlExtension, networkExtension, pluginName, wasmExtension } from './filters.ts';
 import { controlSection, isIsolated } from './isolation.ts';
@@ -113,6 +114,7 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
     clusters: [
       applicationCluster(service, instance),
       ...brokerClusters(service),
+      ...clusterLimitClusters(mesh),
       ...units.flatMap((unit) => unitClusters(service, unit, scheme, context.tls)),
       ...callees.flatMap((callee) => clustersOf(callee, scheme, context.tls)),
     ],
@@ -121,6 +123,7 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
       ...callees.flatMap((callee) => endpointsOf(callee, scheme)),
     ],
     sections,
+    extension: clusterLimitExtension(mesh, service),
     addresses: [`${instance.address}:${instance.ports.inbound}`, `${instance.address}:${instance.ports.outbound}`],
   });
 }
@@ -171,6 +174,8 @@ interface Parts {
   readonly control: JsonObject | null;
   /** Of the filter before brokers; null without one. */
   readonly network: JsonObject | null;
+  /** Of the stock filter that has a file of its own, if any. */
+  readonly extension?: JsonObject | null;
   readonly addresses: readonly string[];
 }
 
@@ -185,6 +190,7 @@ function assemble(parts: Parts): RenderedNode {
     files[PATHS.endpoints(assignment.cluster_name)] = discoveryFile('endpoints', [assignment]);
   }
   for (const routes of parts.routes) files[PATHS.routes(routes.name)] = discoveryFile('routes', [routes]);
+  if (parts.extension) files[CLUSTER_LIMIT_FILE] = discoveryFile('extension', [parts.extension]);
   for (const [role, section] of parts.sections) {
     files[PATHS.extension(pluginName(role))] = discoveryFile('extension', [
       wasmExtension(role, target.wasmPath, section),

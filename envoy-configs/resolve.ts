@@ -14,6 +14,7 @@ import type {
   Limits,
   Lossless,
   Mesh,
+  RateLimitService,
   Redirect,
   Rule,
   Service,
@@ -62,6 +63,7 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
     redirects: (config.redirects ?? []).map(resolveRedirect),
     faults: (config.faults ?? []).map(resolveFault),
     priorities: (config.priorities ?? []).map((rule) => ({ class: rule.class, match: rule.match as JsonObject })),
+    ratelimit: resolveRateLimit(config.ratelimit),
     trace: { section: (config.trace ?? {}) as JsonObject },
     tracing: { inbound: config.tracing?.inbound ?? null, outbound: config.tracing?.outbound ?? null },
     filters: {
@@ -304,10 +306,30 @@ function resolveServices(
   });
 }
 
+function resolveRateLimit(service: CausewayConfig['ratelimit']): RateLimitService | null {
+  if (service === undefined) return null;
+  return {
+    address: service.address,
+    port: service.port ?? 8081,
+    timeoutMs: milliseconds(service.timeout ?? '50ms'),
+    failClosed: service.unreachable === 'refuse',
+  };
+}
+
 function resolveLimits(limits: Part<'services'>['limits']): Limits | null {
   if (limits === undefined) return null;
-  const { interfaces = {}, ...settings } = limits;
-  return { interfaces, settings: settings as JsonObject };
+  const { interfaces = {}, cluster = [], ...settings } = limits;
+  return {
+    interfaces,
+    cluster: cluster.map((limit) => ({
+      name: limit.name,
+      interface: limit.interface ?? '',
+      header: limit.by?.header.toLowerCase() ?? '',
+      requests: limit.requests,
+      unit: limit.unit ?? 'second',
+    })),
+    settings: settings as JsonObject,
+  };
 }
 
 function resolveBroker({ name, port, at }: NonNullable<Part<'services'>['brokers']>[number]): Broker {

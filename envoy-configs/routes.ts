@@ -1,3 +1,4 @@
+import { clusterLimitActions } from './cluster-limits.ts';
 import type { LaneScheme } from './clusters.ts';
 import { faultOverride } from './filters.ts';
 import { applicationRoute, type Route, redirectRoutes } from './lane-routing.ts';
@@ -41,7 +42,8 @@ export function inboundRoutes(mesh: Mesh, instance: Instance): RouteConfiguratio
     })),
     applicationRoute(APPLICATION),
   ];
-  return configuration('inbound', [{ name: 'application', domains: ['*'], routes }]);
+  const limits = clusterLimitActions(mesh, serviceOf(mesh, instance.service));
+  return configuration('inbound', [{ name: 'application', domains: ['*'], routes, ...limits }]);
 }
 
 /** Units to which an instance's own sidecar may forward. */

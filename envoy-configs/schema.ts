@@ -5,6 +5,7 @@ import { AgentSchema } from './schema-agent.ts';
 import { CentreSchema } from './schema-centre.ts';
 import { DegradationSchema } from './schema-degradation.ts';
 import { LosslessSchema, MeshIsolationSchema } from './schema-isolation.ts';
+import { RateLimitSchema } from './schema-limits.ts';
 import { PrioritiesSchema } from './schema-overload.ts';
 import {
   Duration,
@@ -207,6 +208,7 @@ export const CausewaySchema = Type.Object(
     redirects: Type.Optional(Type.Array(RedirectSchema, { maxItems: 64 })),
     faults: Type.Optional(Type.Array(FaultSchema, { maxItems: 64 })),
     priorities: Type.Optional(PrioritiesSchema),
+    ratelimit: Type.Optional(RateLimitSchema),
     filters: Type.Optional(
       Type.Object(
         {

@@ -45,6 +45,12 @@ function refuse(mesh: Mesh): void {
       `redirects: found "${redirect.name}", expected none: a provider-side redirect needs a static cluster in the sidecar, which Istio does not render; use steering`,
     );
   }
+  const shared = mesh.services.find(({ limits }) => (limits?.cluster.length ?? 0) > 0);
+  if (shared) {
+    throw new NotOnIstio(
+      `services.${shared.name}.limits.cluster: found ${shared.limits?.cluster.length}, expected none: Istio's own rate limiting filter and descriptors are to be used`,
+    );
+  }
   if (mesh.agent !== null) throw new NotOnIstio(`agent: found its settings, expected none: ${COVERAGE.agent?.istio}`);
   const consumer = mesh.services.find(({ brokers }) => brokers.length > 0);
   if (consumer) {

@@ -9,6 +9,7 @@ import { importCommand } from '../commands/import.ts';
 import { render } from '../commands/render.ts';
 import { renderIstioCommand } from '../commands/render-istio.ts';
 import { renderObservabilityCommand } from '../commands/render-observability.ts';
+import { renderRateLimitCommand } from '../commands/render-ratelimit.ts';
 import { status } from '../commands/status.ts';
 import { topology } from '../commands/topology.ts';
 import { up } from '../commands/up.ts';
@@ -131,6 +132,11 @@ export function createProgram(): Command {
     .description("write Prometheus' configuration and alert rules and a Grafana dashboard into a folder")
     .option('-o, --out <folder>', 'where to', 'rendered')
     .action((_options, command: Command) => run(command, renderObservabilityCommand));
+  renderCommand
+    .command('ratelimit')
+    .description('write what the reference rate-limit service reads: the limits that all instances of a service share')
+    .option('-o, --out <folder>', 'where to: its RUNTIME_ROOT', 'rendered')
+    .action((_options, command: Command) => run(command, renderRateLimitCommand));
   program
     .command('import <files...>')
     .description(

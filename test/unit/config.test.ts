@@ -260,6 +260,26 @@ describe('a mistake beyond the schema', () => {
       'services.back.limits.interfaces.buy: found "buy", expected an interface of back: pay',
     ],
     [
+      'a shared limit without the service that counts',
+      (c) => Object.assign(c.services.back ?? {}, { limits: { cluster: [{ name: 'all', requests: 5 }] } }),
+      'services.back.limits.cluster: found no rate-limit service, expected `ratelimit` with its address',
+    ],
+    [
+      'a shared limit of an unknown interface',
+      (c) => {
+        Object.assign(c, { ratelimit: { address: '127.0.0.9', timeout: '11s' } });
+        Object.assign(c.services.back ?? {}, {
+          limits: { cluster: [{ name: 'all', interface: 'buy', requests: 5 }] },
+        });
+      },
+      'services.back.limits.cluster[0].interface: found "buy", expected an interface of back: pay, other',
+    ],
+    [
+      'a verdict that is waited for too long',
+      (c) => Object.assign(c, { ratelimit: { address: '127.0.0.9', timeout: '11s' } }),
+      'ratelimit.timeout: found 11s, expected 1ms to 10s',
+    ],
+    [
       'two rules for hot values by one name',
       (c) =>
         Object.assign(c.services.back ?? {}, {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { JsonObject, RenderedNode } from '../../envoy-configs/mesh.ts';
+import { rateLimitDescriptors } from '../../envoy-configs/cluster-limits.ts';
+import type { JsonObject, Mesh, RenderedNode } from '../../envoy-configs/mesh.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { PATHS, resourcesOf } from '../../envoy-configs/xds.ts';
@@ -14,7 +15,7 @@ const TARGET = {
   accessLog: (id: string) => `/l/${id}.log`,
 };
 
-function nodes(shop: string, rest = ''): readonly RenderedNode[] {
+function meshOf(shop: string, rest: string): Mesh {
   const yaml = `mesh: limits
 gateways: [{ name: edge, routes: [{ prefix: /, service: web }] }]
 services:
@@ -24,8 +25,10 @@ services:
     instances: { base: {} }
 ${shop}
 ${rest}`;
-  return renderMesh(resolveMesh(parseConfig(yaml, 'causeway.yaml')), TARGET);
+  return resolveMesh(parseConfig(yaml, 'causeway.yaml'));
 }
+
+const nodes = (shop: string, rest = ''): readonly RenderedNode[] => renderMesh(meshOf(shop, rest), TARGET);
 
 const LIMITED = '    limits: { perSecond: 100, interfaces: { pay: 20 } }';
 
@@ -111,5 +114,64 @@ describe('limits', () => {
     for (const check of checks) expect(JSON.stringify(check)).toContain('"x-causeway-class","value":"0"');
     expect(JSON.stringify(shop)).toContain('x-envoy-ratelimited');
     expect(node(nodes(''), 'web-base-1').files[PATHS.clusters]).not.toContain('x-envoy-ratelimited');
+  });
+});
+
+describe('limits that all instances share', () => {
+  const SHARED = `    limits:
+      cluster:
+        - { name: all, requests: 1000 }
+        - { name: paying, interface: pay, by: { header: X-User }, requests: 60, unit: minute }`;
+  const SERVICE = 'ratelimit: { address: 127.0.0.9, timeout: 20ms }';
+  const RATE_LIMIT = PATHS.extension('causeway.ratelimit');
+
+  it('are told to the service as descriptors', () => {
+    expect(rateLimitDescriptors(meshOf(SHARED, SERVICE))).toEqual({
+      domain: 'causeway.limits',
+      descriptors: [
+        { key: 'limit', value: 'shop/all', rate_limit: { unit: 'second', requests_per_unit: 1000 } },
+        {
+          key: 'limit',
+          value: 'shop/paying',
+          descriptors: [
+            {
+              key: 'interface',
+              value: 'pay',
+              descriptors: [{ key: 'value', rate_limit: { unit: 'minute', requests_per_unit: 60 } }],
+            },
+          ],
+        },
+      ],
+    });
+  });
+
+  it('are asked for by the stock filter of those instances, in the same words', () => {
+    const all = nodes(SHARED, SERVICE);
+    const shop = node(all, 'shop-base-1');
+    expect(shop.files[RATE_LIMIT]).toContain('"domain": "causeway.limits"');
+    const routes = shop.files[PATHS.routes('inbound')] ?? '';
+    for (const text of ['shop/all', 'shop/paying', '"header_name": "x-user"', 'request.method in [\\"POST\\"]'])
+      expect(routes).toContain(text);
+    const web = node(all, 'web-base-1');
+    expect(web.files[RATE_LIMIT]).toContain('HeaderMutation');
+    expect(web.files[PATHS.routes('inbound')]).not.toContain('rate_limits');
+    expect(sections(all, 'shop-base-1', 'inbound'), 'no limits of the instance').not.toHaveProperty(
+      'adaptive-rate-limit',
+    );
+  });
+
+  it('come and go without a new listener, and leave nothing in a mesh without the service', () => {
+    const off = 'filters: { adaptive-rate-limit: { enabled: false } }';
+    for (const [shop, rest] of [
+      ['', SERVICE],
+      [SHARED, `${SERVICE}\n${off}`],
+    ] as const) {
+      const before = node(nodes(SHARED, SERVICE), 'shop-base-1');
+      const after = node(nodes(shop, rest), 'shop-base-1');
+      expect(after.files[PATHS.listeners]).toBe(before.files[PATHS.listeners]);
+      expect(after.files[RATE_LIMIT]).toContain('HeaderMutation');
+      expect(after.files[PATHS.routes('inbound')]).not.toContain('rate_limits');
+    }
+    expect(JSON.stringify(nodes(''))).not.toContain('ratelimit');
   });
 });

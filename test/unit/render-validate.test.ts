@@ -26,6 +26,7 @@ degradation:
   cuts: [{ name: side, from: [web], service: plain, on: false, when: { cpuPercent: 95, shedClass: 8 }, answer: { status: 200, body: '[]' } }]
 isolation: { drainSeconds: 5, identities: ['spiffe://x/debug'], instances: { web-main-1: {}, api-u2-1: { match: { cel: "request.headers['a'] == 'b'" } } } }
 lossless: { delaySeconds: 3, warmUp: 30s, edas: true }
+ratelimit: { address: limits.example, port: 8081, timeout: 20ms, unreachable: refuse }
 gateways:
   - name: edge
     trust: { cidrs: [127.0.9.9/32] }
@@ -44,6 +45,9 @@ services:
       perSecond: 100
       hotspots: [{ name: user, by: { header: x-user }, perSecond: 5, match: { path: { prefix: /pay } } }]
       adaptive: { after: 2, queueMs: 20, cpu: 0.9, signal: { header: x-load, threshold: 0.8 } }
+      cluster:
+        - { name: all, requests: 1000 }
+        - { name: paying, interface: pay, by: { header: x-user }, requests: 60, unit: minute }
       stress: { class: true, match: { header: { name: x-load-test, present: true } } }
       queueTime: orca
       orcaMetric: queue
