@@ -2,7 +2,8 @@ import { type Cluster, seconds, socketAddress } from './clusters.ts';
 import { networkPlace } from './filters.ts';
 import { hasControl } from './isolation.ts';
 import type { Listener } from './listeners.ts';
-import type { Broker, Instance, Mesh, Service } from './mesh.ts';
+import type { Instance, Mesh, Service } from './mesh.ts';
+import type { Broker } from './mesh-isolation.ts';
 
 /** What stands between an application and its message brokers, in Envoy v3 JSON: plain TCP, which isolation can cut. */
 

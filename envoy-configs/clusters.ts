@@ -1,6 +1,7 @@
 import { CLASS, SHED } from '../filters/headers.ts';
 import { overridable } from './healing.ts';
-import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Lossless, Service, Steering } from './mesh.ts';
+import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service, Steering } from './mesh.ts';
+import type { Lossless } from './mesh-isolation.ts';
 
 /**
  * Clusters of one service as its callers see it.

@@ -1,4 +1,5 @@
-import type { Instance, IsolatedInstance, JsonObject, Mesh, Service } from './mesh.ts';
+import type { Instance, JsonObject, Mesh, Service } from './mesh.ts';
+import type { IsolatedInstance } from './mesh-isolation.ts';
 
 /** What `isolation` is told, and where an instance listens for those on its own machine. */
 

@@ -1,3 +1,5 @@
+import type { Broker, Isolation, Lossless } from './mesh-isolation.ts';
+
 /**
  * The resolved model of one mesh: what `causeway.yaml` means once every default is filled in and every instance has its
  * address. Builders of Envoy configurations, drivers, the demo and the tests read this and never the YAML.
@@ -83,16 +85,6 @@ export interface InstancePorts {
   readonly outbound: number;
   /** On loopback: orders to go offline, and diagnosis of an isolated instance. */
   readonly control: number;
-}
-
-/** A message broker that the instances of a service reach through their sidecars. */
-export interface Broker {
-  readonly name: string;
-  /** Where the application connects, at its instance's address. */
-  readonly port: number;
-  /** Where the broker is: a host name or an address. */
-  readonly host: string;
-  readonly hostPort: number;
 }
 
 export interface Service {
@@ -326,31 +318,6 @@ export interface Degradation {
     readonly from: readonly string[];
     readonly service: string;
   })[];
-}
-
-/** An instance that goes on running without its traffic. */
-export interface IsolatedInstance {
-  readonly id: string;
-  /** Which requests are kept out; null = all. */
-  readonly match: JsonObject | null;
-}
-
-export interface Isolation {
-  /** How long requests that were let in before may go on. */
-  readonly drainSeconds: number;
-  /** Callers that are let in for diagnosis. */
-  readonly identities: readonly string[];
-  readonly instances: readonly IsolatedInstance[];
-}
-
-/** How instances come and go without failing a request. */
-export interface Lossless {
-  /** How long after its start an instance takes its first request. */
-  readonly delaySeconds: number;
-  /** How long its share of the requests grows from then on; 0 = at once. */
-  readonly warmUpMs: number;
-  /** It can be told to go offline where and as EDAS tells it, too. */
-  readonly edas: boolean;
 }
 
 /** The singleton that asks Envoy's own admin. */

@@ -1,18 +1,15 @@
 import type {
   AgentSettings,
-  Broker,
   CentreSettings,
   Degradation,
   Fault,
   FilterSwitch,
   Gateway,
   Instance,
-  Isolation,
   JsonObject,
   Lane,
   LbPolicy,
   Limits,
-  Lossless,
   Mesh,
   RateLimitService,
   Redirect,
@@ -21,6 +18,7 @@ import type {
   Steering,
   Trust,
 } from './mesh.ts';
+import type { Broker, Isolation, Lossless } from './mesh-isolation.ts';
 import { resolveMeshTls, resolveServiceTls } from './resolve-tls.ts';
 import type { CausewayConfig } from './schema.ts';
 import { milliseconds } from './schema-parts.ts';

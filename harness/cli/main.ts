@@ -17,10 +17,12 @@ import { validate } from '../commands/validate.ts';
 import { ConfigError } from '../config/errors.ts';
 import { demo } from '../demo/command.ts';
 import { demoHeal } from '../demo/heal/command.ts';
+import { demoIsolation } from '../demo/isolation/command.ts';
 import { demoOverload } from '../demo/overload/command.ts';
 import { demoTls } from '../demo/tls/command.ts';
 import { runSupervisor } from './drivers.ts';
 import { CommandError, EXIT } from './exit-codes.ts';
+import { addIsolationCommands } from './isolation-commands.ts';
 import { addLaneCommands, oneOf, portNumber, type Runner, wholeNumber } from './lane-commands.ts';
 import type { GlobalOptions } from './options.ts';
 import { Output } from './output.ts';
@@ -201,8 +203,15 @@ export function createProgram(): Command {
     .description('a host goes bad: who notices, beside native outlier detection, and who is told; takes half a minute')
     .option('-o, --out <folder>', 'where demo-heal.json goes', 'build')
     .action((_options, command: Command) => run(command, demoHeal));
+  story
+    .command('isolate')
+    .alias('release')
+    .description('an instance leaves its traffic and comes back under load; takes about a minute')
+    .option('-o, --out <folder>', 'where demo-isolate.json goes', 'build')
+    .action((_options, command: Command) => run(command, demoIsolation));
   addLaneCommands(program, run);
   addTlsCommands(program, run);
+  addIsolationCommands(program, run);
   program.command('supervise <folder>', { hidden: true }).action((folder: string) => runSupervisor(folder));
   return program;
 }

@@ -30,6 +30,12 @@ export async function isolate(id: string, options: IsolateOptions, output: Outpu
   const loaded = loadConfig(options.file);
   const mesh = resolveMesh(loaded.config);
   known(mesh, id);
+  if (!mesh.filters.isolation.enabled) {
+    throw new CommandError(
+      EXIT.invalid,
+      'filters.isolation is switched off in the file: nothing would keep requests out',
+    );
+  }
   const chosen = MATCHERS.some((key) => options[key] !== undefined);
   if (!chosen && !options.force) refuseLast(mesh, id, await statuses(loaded, options));
   const match = chosen ? matcherOf(options) : undefined;

@@ -150,7 +150,7 @@ export function fusedChain(side: Side, modules: Modules, vmId: string, size: Mes
   return [earlyStrip(side), suite, ...(side === 'outbound' ? [fallbackBridge()] : [])];
 }
 
-/** The same with every filter of the suite: overload-shedding, degradation, outlier-blacklist and TLS switchover as well. */
+/** The same with every filter of the suite: limits, shedding, degradation, blacklist, TLS switchover and isolation as well. */
 function wholeChain(side: Side, modules: Modules, size: MeshSize, port: number): HttpFilter[] {
   const hosts = service(size, port).instances.map(({ address, lane }) => ({ address, port, lane }));
   const { lanes } = size;

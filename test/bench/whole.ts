@@ -42,6 +42,7 @@ function meshOf({ callee, baseline, lanes, rules, hosts }: WholeMesh): Mesh {
         entrance: true,
         calls: [],
         overload: {},
+        limits: { perSecond: 1_000_000, adaptive: {} },
         breaker: {},
         healing: true,
         instances: Object.fromEntries([baseline, ...lanes].map((lane) => [lane, {}])),
@@ -50,6 +51,7 @@ function meshOf({ callee, baseline, lanes, rules, hosts }: WholeMesh): Mesh {
     lanes: Object.fromEntries(lanes.map((lane) => [lane, {}])),
     rules: rules.map((rule) => ({ ...rule, at: 'sidecar', entrance: callee })),
     priorities: [{ class: 1, match: { header: { name: 'end-user', exact: 'dev1' } } }],
+    isolation: {},
     tls: {},
   } as unknown as CausewayConfig;
   const mesh = resolveMesh(config);

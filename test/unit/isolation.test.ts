@@ -1,5 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { checkConfig } from '../../envoy-configs/checks.ts';
 import { resolveIstio } from '../../envoy-configs/istio/options.ts';
@@ -7,7 +9,9 @@ import { NotOnIstio, renderIstio } from '../../envoy-configs/istio/render.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
+import { isolate } from '../../harness/commands/isolate.ts';
 import { isolateInstance, releaseInstance } from '../../harness/config/edit-isolation.ts';
+import { commanded } from '../support/command.ts';
 
 const PLAIN = `mesh: small
 gateways: [{ name: gateway, routes: [{ prefix: /, service: web }] }]
@@ -118,6 +122,37 @@ describe('what is refused', () => {
     const istio = resolveIstio(undefined, { url: 'file:///w.wasm', sha256: '' }, 'envoyfilter');
     const text = PLAIN.replace('web: {', "web: { brokers: [{ name: mq, port: 5672, at: 'mq:5672' }],");
     expect(() => renderIstio(resolveMesh(config(text)), istio)).toThrow(NotOnIstio);
+  });
+});
+
+describe('the command, while the mesh does not run', () => {
+  const ends: string[] = [];
+  afterEach(() => {
+    for (const folder of ends.splice(0)) rmSync(folder, { recursive: true, force: true });
+  });
+
+  async function commandedOn(text: string, id: string, force = false) {
+    const folder = mkdtempSync(join(tmpdir(), 'cw-'));
+    ends.push(folder);
+    const file = join(folder, 'causeway.yaml');
+    writeFileSync(file, text);
+    const ended = await commanded((output) => isolate(id, { file, state: join(folder, 's'), force }, output));
+    return { ...ended, text: readFileSync(file, 'utf8') };
+  }
+
+  it('edits the file', async () => {
+    const { code, text } = await commandedOn(PLAIN, 'web-base-1');
+    expect([code, Object.keys(config(text).isolation?.instances ?? {})]).toEqual([0, ['web-base-1']]);
+  });
+
+  it.each([
+    ['the filter is switched off', `${PLAIN}filters: { isolation: { enabled: false } }\n`, /switched off/],
+    ['it would be the last one', PLAIN.replace('replicas: 2', 'replicas: 1'), /last usable instance of web/],
+    ['the other is isolated', isolateInstance(PLAIN, 'web-base-2'), /last usable instance of web/],
+  ])('changes nothing when %s', async (_why, before, words) => {
+    const { code, err, text } = await commandedOn(before, 'web-base-1');
+    expect(err).toMatch(words);
+    expect([code, text]).toEqual([2, before]);
   });
 });
 
