@@ -38,11 +38,15 @@ lint: node_modules/.package-lock.json ## formatter, linter, type checker, genera
 test: setup build ## policy specs, emulator, fuzz, and everything on real Envoy
 	@mkdir -p build/reports && rm -f build/reports/*
 	@npm run --silent specs 2>&1 | tee build/reports/specs.txt
-	@npx vitest run --project module --project envoy
+	@npx vitest run --project module --project pairs --project envoy
 
 .PHONY: test-istio
 test-istio: setup build ## rendered resources judged by istioctl, the lane story on Istio's control plane (needs Go)
 	@npx vitest run --project istio
+
+.PHONY: test-ratelimit
+test-ratelimit: setup build ## limits that instances share: the reference service on a real Redis (needs Go)
+	@npx vitest run --project ratelimit
 
 .PHONY: test-matrix
 test-matrix: setup build ## the lane story on each Envoy release that the wheel offers; writes the table in README.md

@@ -2,8 +2,27 @@ import { defineConfig } from 'vitest/config';
 
 /** Tests that start Envoys, applications or containers: one file at a time, so that they do not starve each other. */
 const ON_ENVOY = ['test/e2e/**/*.test.ts', 'test/compose/**/*.test.ts', 'test/sdk/**/*.envoy.test.ts'];
-/** Tests that need Istio's control plane, which takes minutes to build the first time. */
+/** Those of them that judge what is answered and not how soon, on loopback addresses of their own: two at a time. */
+const IN_PAIRS = [
+  ...[
+    'apply-cli',
+    'degradation',
+    'fuzz-headers',
+    'lane-fallback',
+    'lane-fallback-retries',
+    'lane-fallback-steering',
+    'lane-tagging',
+    'load-balancing',
+    'sharding',
+    'story-trapped',
+    'tls-access',
+    'trace-propagation',
+  ].map((name) => `test/e2e/${name}.test.ts`),
+  'test/sdk/**/*.envoy.test.ts',
+];
+/** Tests that need Istio's control plane, or the reference rate-limit service, which take minutes to build the first time. */
 const ON_ISTIO = ['test/istio/**/*.test.ts'];
+const ON_RATELIMIT = ['test/ratelimit/**/*.test.ts'];
 
 const shared = {
   // Tests change directories, send signals and end what they started by pid: each file has a process of its own.
@@ -21,7 +40,7 @@ export default defineConfig({
           name: 'module',
           maxWorkers: 2,
           include: ['test/**/*.test.ts'],
-          exclude: [...ON_ENVOY, ...ON_ISTIO],
+          exclude: [...ON_ENVOY, ...ON_ISTIO, ...ON_RATELIMIT],
           testTimeout: 120_000,
           sequence: { groupOrder: 0 },
         },
@@ -29,12 +48,32 @@ export default defineConfig({
       {
         test: {
           ...shared,
+          name: 'pairs',
+          include: IN_PAIRS,
+          testTimeout: 300_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...shared,
           name: 'envoy',
           include: ON_ENVOY,
+          exclude: IN_PAIRS,
           testTimeout: 300_000,
           maxWorkers: 1,
           fileParallelism: false,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'ratelimit',
+          include: ON_RATELIMIT,
+          testTimeout: 300_000,
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -45,7 +84,7 @@ export default defineConfig({
           testTimeout: 300_000,
           maxWorkers: 1,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

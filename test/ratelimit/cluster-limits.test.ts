@@ -15,8 +15,8 @@ import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { type Envoy, startEnvoy } from '../../harness/envoy/launcher.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { Redis } from '../centre/redis.ts';
-import { RateLimitService, whyNoRateLimit } from '../ratelimit/service.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { RateLimitService, whyNoRateLimit } from './service.ts';
 
 const NETWORK = '127.46';
 const SERVICE = { address: `${NETWORK}.200.1`, port: 8081 };
