@@ -6,8 +6,9 @@
 import { allHold, type Measured, verdictLines, writeFigures } from '../figures/figures.ts';
 import { heal } from './heal/part.ts';
 import { type Part, table } from './part.ts';
+import { tls } from './tls/part.ts';
 
-const PARTS: readonly Part[] = [heal];
+const PARTS: readonly Part[] = [heal, tls];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !PARTS.some((part) => part.name === name));
