@@ -12,13 +12,10 @@ import {
   MapType,
   NONE,
   PairReader,
-  present,
   propertyPath,
   Slice,
 } from 'proxy-wasm-assemblyscript-sdk';
 
-/** What a header sent more than once has for a value: none of those that are read here may be. */
-const REPEATED = ascii(',');
 const STATUS = ascii(':status');
 const ADDRESS = propertyPath('upstream.address');
 
@@ -28,17 +25,16 @@ let addressOf: u32 = 0;
 let address: Slice = NONE;
 const reader = new PairReader();
 
-/** Value of a header of the answer: `NONE` without it, `,` when it was sent more than once. `name` is lower case. */
+/** First value of a header of the answer, `NONE` without it. `name` is lower case. */
 export function answerHeader(name: Slice): Slice {
   if (headersOf !== callbackSequence()) {
     headersOf = callbackSequence();
     headers = getPairs(MapType.ResponseHeaders);
   }
-  let found: Slice = NONE;
   for (const pairs = reader.over(headers); pairs.next(); ) {
-    if (equal(pairs.name, name)) found = present(found) ? REPEATED : pairs.value;
+    if (equal(pairs.name, name)) return pairs.value;
   }
-  return found;
+  return NONE;
 }
 
 /** Its status, three digits; `NONE` when no answer went out. */
