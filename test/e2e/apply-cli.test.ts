@@ -11,14 +11,14 @@ import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { ask, bookinfoBundle, ROOT } from './support.ts';
 
 const BOOKINFO = readFileSync(join(ROOT, 'envoy-configs/bookinfo/causeway.yaml'), 'utf8');
-const URL = 'http://127.82.0.1:8080/api/v1/products/0/reviews';
+const URL = 'http://127.64.0.1:8080/api/v1/products/0/reviews';
 
 /** One file, as `make build` makes it: it finds the other files of the build beside itself. */
 const CLI = join(ROOT, 'build/causeway-under-test.mjs');
 
 let folder = '';
 let file = '';
-const common = () => ['--file', file, '--state', join(folder, 's'), '--network', '127.82'];
+const common = () => ['--file', file, '--state', join(folder, 's'), '--network', '127.64'];
 
 interface Ended {
   code: number | null;
@@ -120,7 +120,7 @@ describe('the command line', { timeout: 300_000 }, () => {
   it('runs, changes and ends a mesh that outlives its commands', async () => {
     const up = await causeway(['--json', 'up']);
     expect(up.code, up.err).toBe(0);
-    expect(json(up)).toMatchObject({ ok: true, gateways: [{ id: 'gateway', url: 'http://127.82.0.1:8080' }] });
+    expect(json(up)).toMatchObject({ ok: true, gateways: [{ id: 'gateway', url: 'http://127.64.0.1:8080' }] });
     expect((await causeway(['up'])).code).toBe(4);
 
     const status = json(await causeway(['--json', 'status']));

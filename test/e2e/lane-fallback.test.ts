@@ -179,8 +179,8 @@ describe('HTTP/1', () => {
 
 describe('a stopped instance', () => {
   it('costs no more than what was in flight until the health check speaks', async () => {
-    const address = '127.81.0.2';
-    const reviews = service('reviews', 84, { dev1: 1, base: 1 }, { intervalMs: 500, timeoutMs: 1_000 });
+    const address = '127.95.0.1';
+    const reviews = service('reviews', 95, { dev1: 1, base: 1 }, { intervalMs: 500, timeoutMs: 1_000 });
     const [dev1, base] = ['dev1', 'base'].map((lane) => reviews.instances.filter((instance) => instance.lane === lane));
     const stopped = await Backends.start(dev1 ?? [], 'http1');
     const steady = await Backends.start(base ?? [], 'http1');
