@@ -16,7 +16,7 @@ import { EnvoyAdmin } from '../../harness/envoy/admin.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { ask, bookinfoBundle, ROOT, temporaryState } from './support.ts';
 
-const NETWORK = '127.81';
+const NETWORK = '127.60';
 const REVIEWS = '/api/v1/products/0/reviews';
 /** Bookinfo without lane dev2, which the tests make. */
 const BASE = edits.deleteLane(readFileSync(join(ROOT, 'envoy-configs/bookinfo/causeway.yaml'), 'utf8'), 'dev2');

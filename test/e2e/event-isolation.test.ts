@@ -5,7 +5,7 @@ import { found, notYet, realClock, waitUntil } from '../../harness/process/wait.
 import { Nats, whyNoNats } from '../isolation/nats.ts';
 import { IsolationStage, STREAMING } from '../isolation/stage.ts';
 
-const NETWORK = '127.88';
+const NETWORK = '127.66';
 const BROKER = `${NETWORK}.250.1`;
 const PORT = 4222;
 const SUBJECT = 'orders';

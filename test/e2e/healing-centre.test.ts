@@ -21,7 +21,7 @@ beforeAll(async () => {
   ends.push(remove);
   stage = await HealStage.open({
     state,
-    network: '127.88',
+    network: '127.67',
     envoy: (await resolveEnvoy()).path,
     wasmPath: join(ROOT, 'build/causeway.wasm'),
     app,

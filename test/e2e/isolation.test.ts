@@ -16,7 +16,7 @@ import { scaled } from '../fuzz/reference/random.ts';
 import { commanded, type Ended } from '../support/command.ts';
 import { ask, bookinfoBundle, ROOT } from './support.ts';
 
-const NETWORK = '127.86';
+const NETWORK = '127.68';
 const GATEWAY = `http://${NETWORK}.0.1:8080`;
 const CLI = join(ROOT, 'build/causeway-isolating.mjs');
 const FILE = `mesh: isolation

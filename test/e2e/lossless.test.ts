@@ -7,7 +7,7 @@ import { ask } from './support.ts';
 
 /** Milliseconds of the warm-up; full size is the default of two minutes. */
 const WARM_UP = scaled(120_000, 6_000);
-const NETWORK = '127.87';
+const NETWORK = '127.69';
 const TEXT = `mesh: lossless
 isolation: { drainSeconds: 1 }
 lossless: { warmUp: 0s, edas: true }

@@ -21,6 +21,7 @@ baseline: base
 gateways:
   - { name: gateway, routes: [{ prefix: /, service: productpage }] }
 agent: { interval: 500ms }
+centre: {}
 isolation: {}
 tls: {}
 services:

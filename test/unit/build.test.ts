@@ -39,17 +39,17 @@ describe('the build', () => {
     expect(wasm.length - nameBytes).toBeLessThanOrEqual(MAX_MODULE);
   });
 
-  it.each(['Math.random()', 'Date.now() as f64', 'process.hrtime() as f64'])(
-    'refuses a module that uses %s',
-    async (expression) => {
-      const entry = join(dir, 'leaky.ts');
-      writeFileSync(
-        entry,
-        `import '~lib/proxy-wasm-assemblyscript-sdk/abi/abort';\nexport function value(): f64 { return ${expression}; }\n`,
-      );
-      await expect(compile(entry, join(dir, 'leaky.wasm'))).rejects.toThrow(/which no Envoy offers/);
-    },
-  );
+  it('refuses a module that asks a browser or Node for anything, and names it', async () => {
+    const entry = join(dir, 'leaky.ts');
+    writeFileSync(
+      entry,
+      `import '~lib/proxy-wasm-assemblyscript-sdk/abi/abort';
+export function value(): f64 { return Math.random() + (Date.now() as f64) + (process.hrtime() as f64); }
+`,
+    );
+    const refusal = expect(compile(entry, join(dir, 'leaky.wasm'))).rejects;
+    await refusal.toThrow(/imports env\.seed, env\.Date\.now, .* which no Envoy offers/);
+  });
 
   it('allows what the ABI declares and nothing else', () => {
     expect(allowedImports()).toContain('env.proxy_get_header_map_value');
