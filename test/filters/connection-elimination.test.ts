@@ -347,10 +347,10 @@ describe('configuration', () => {
     }));
     const worker = new Worker({ services });
     const size = () => worker.vm.instance.memory.size;
-    // The heap grows by doubling: a leak would double it in the second hundred, too.
-    for (let n = 0; n < 100; n++) worker.vm.reconfigure({ direction: 'outbound', services });
+    // The heap doubles once while it finds its shape; a leak would double it again.
+    for (let n = 0; n < 300; n++) worker.vm.reconfigure({ direction: 'outbound', services });
     const after = size();
-    for (let n = 0; n < 100; n++) worker.vm.reconfigure({ direction: 'outbound', services });
+    for (let n = 0; n < 600; n++) worker.vm.reconfigure({ direction: 'outbound', services });
     expect(size()).toBe(after);
   });
 });
