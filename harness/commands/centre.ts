@@ -4,9 +4,8 @@ import { isAbsolute } from 'node:path';
 import type { Mesh } from '../../envoy-configs/mesh.ts';
 import { Centre, type KnownInstance } from '../centre/centre.ts';
 import { Credentials } from '../centre/credentials.ts';
-import { RedisStore } from '../centre/redis-store.ts';
 import { CentreServer, type TlsFiles } from '../centre/server.ts';
-import { MemoryStore } from '../centre/store.ts';
+import { MemoryStore, type Store } from '../centre/store.ts';
 import { CommandError, EXIT } from '../cli/exit-codes.ts';
 import { type GlobalOptions, resolveOptions } from '../cli/options.ts';
 import type { Output } from '../cli/output.ts';
@@ -38,11 +37,17 @@ export function instancesOf(mesh: Mesh): Map<string, KnownInstance[]> {
   );
 }
 
+/** Loaded where it is wanted: every other command would load the client for nothing. */
+async function redisStore(url: string): Promise<Store> {
+  const { RedisStore } = await import('../centre/redis-store.ts');
+  return RedisStore.connect(url);
+}
+
 /** Runs the healing centre until SIGTERM or SIGINT. State is in Redis when `REDIS_URL` is set, else in memory. */
 export async function centre(options: CentreCommandOptions, output: Output): Promise<void> {
   const mesh = loadMesh(options.file, resolveOptions(options));
   const url = process.env.REDIS_URL;
-  const store = url ? await RedisStore.connect(url) : new MemoryStore();
+  const store = url ? await redisStore(url) : new MemoryStore();
   const core = new Centre({
     store,
     instances: instancesOf(mesh),

@@ -9,16 +9,18 @@ import { sections } from '../../filters/sections.gen.ts';
 import { normalise } from '../../tools/schema-subset.ts';
 import { checkerOf } from './schema-errors.ts';
 
-let check: ((value: unknown) => Problem[]) | undefined;
+/** By filter: compiling the schemas of all takes longer than most commands. */
+const checks = new Map<string, (value: unknown) => Problem[]>();
 
 /**
  * Checks what `filters.<name>.settings` makes of the filters' configurations, by the filters' own schemas: Envoy would refuse
  * them later, with less to say about where they came from. One instance of a service stands for all.
  */
 export function settingsProblems(config: CausewayConfig): Problem[] {
-  const names = Object.keys(config.filters ?? {}) as (keyof NonNullable<CausewayConfig['filters']>)[];
-  if (!names.some((name) => config.filters?.[name]?.settings !== undefined)) return [];
-  check ??= checkerOf(suiteSchema());
+  const names = (Object.keys(config.filters ?? {}) as (keyof NonNullable<CausewayConfig['filters']>)[]).filter(
+    (name) => config.filters?.[name]?.settings !== undefined,
+  );
+  if (names.length === 0) return [];
   const mesh = resolveMesh(config);
   const scheme = laneScheme(mesh);
   const rendered = [
@@ -31,16 +33,17 @@ export function settingsProblems(config: CausewayConfig): Problem[] {
   ];
   const found = new Map<string, Problem>();
   for (const section of rendered) {
-    for (const problem of check(section)) {
-      const [filter = '', ...rest] = problem.path;
-      const located = { ...problem, path: ['filters', filter, 'settings', ...rest] };
-      found.set(JSON.stringify(located), located);
+    for (const filter of names) {
+      const configuration = section[filter];
+      if (configuration === undefined) continue;
+      for (const problem of checkOf(filter)(configuration)) {
+        const located = { ...problem, path: ['filters', filter, 'settings', ...problem.path] };
+        found.set(JSON.stringify(located), located);
+      }
     }
   }
   return [...found.values()];
 }
-
-const plugins = new Map<string, (value: unknown) => Problem[]>();
 
 /**
  * What is wrong with a plugin's whole configuration: the suite's by `causeway`, one filter's by its name; undefined for a root id
@@ -48,13 +51,17 @@ const plugins = new Map<string, (value: unknown) => Problem[]>();
  */
 export function checkPlugin(rootId: string, configuration: unknown): Problem[] | undefined {
   if (rootId !== 'causeway' && !(rootId in sections)) return undefined;
-  let checker = plugins.get(rootId);
+  return checkOf(rootId)(configuration);
+}
+
+function checkOf(rootId: string): (value: unknown) => Problem[] {
+  let checker = checks.get(rootId);
   if (checker === undefined) {
     const suite = suiteSchema() as { properties: Readonly<Record<string, object>>; $defs: object };
     checker = checkerOf(rootId === 'causeway' ? suite : { ...suite.properties[rootId], $defs: suite.$defs });
-    plugins.set(rootId, checker);
+    checks.set(rootId, checker);
   }
-  return checker(configuration);
+  return checker;
 }
 
 /** All sections, in the words that the formats of the module have. */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { allInstances, findInstance, type Mesh } from '../../envoy-configs/mesh.ts';
 import { IDENTITY, identityOf, ROOTS, secretsFolder } from '../../envoy-configs/tls.ts';
 import type { StateFolder } from '../drivers/state.ts';
-import { Authority, type Identity } from './authority.ts';
+import type { Identity } from './authority.ts';
 import { privateFolder, writePrivate } from './private-files.ts';
 
 /**
@@ -35,6 +35,8 @@ export async function issueSecrets(
 ): Promise<string[]> {
   const { tls } = mesh;
   if (tls === null) return [];
+  // The certificate library takes longer to load than most commands: a mesh without TLS does not wait for it.
+  const { Authority } = await import('./authority.ts');
   const authority = await Authority.open(state.authority, mesh.name);
   const { nodeDir } = state.target('');
   const issued: string[] = [];
