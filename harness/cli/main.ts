@@ -175,11 +175,28 @@ export function createProgram(): Command {
     .option('--scenes <numbers>', 'only these scenes, comma separated')
     .option('-o, --out <folder>', 'where demo.json and demo.html go', 'build')
     .action((_options, command: Command) => run(command, demo));
-  story
-    .command('overload')
-    .description('the same crowd before the same application, with and without protection; takes less than a minute')
-    .option('-o, --out <folder>', 'where demo-overload.json goes', 'build')
-    .action((_options, command: Command) => run(command, demoOverload));
+  const watched = (name: string, what: string, action: typeof demoTls): Command =>
+    story
+      .command(name)
+      .description(what)
+      .option('-o, --out <folder>', `where demo-${name}.json goes`, 'build')
+      .action((_options, command: Command) => run(command, action));
+  watched(
+    'overload',
+    'the same crowd before the same application, with and without protection; takes less than a minute',
+    demoOverload,
+  );
+  watched('tls', 'calls to one service change between plaintext and TLS under load; takes less than a minute', demoTls);
+  watched(
+    'heal',
+    'a host goes bad: who notices, beside native outlier detection, and who is told; takes half a minute',
+    demoHeal,
+  );
+  watched(
+    'isolate',
+    'an instance leaves its traffic and comes back under load; takes about a minute',
+    demoIsolation,
+  ).alias('release');
   program
     .command('centre')
     .description('run the healing centre: agents report, it confirms what several of them see')
@@ -193,22 +210,6 @@ export function createProgram(): Command {
     .option('--recover-webhook <url>', 'is told instead, by POST')
     .option('--recover', 'really do it; otherwise only counted')
     .action((_options, command: Command) => run(command, centre));
-  story
-    .command('tls')
-    .description('calls to one service change between plaintext and TLS under load; takes less than a minute')
-    .option('-o, --out <folder>', 'where demo-tls.json goes', 'build')
-    .action((_options, command: Command) => run(command, demoTls));
-  story
-    .command('heal')
-    .description('a host goes bad: who notices, beside native outlier detection, and who is told; takes half a minute')
-    .option('-o, --out <folder>', 'where demo-heal.json goes', 'build')
-    .action((_options, command: Command) => run(command, demoHeal));
-  story
-    .command('isolate')
-    .alias('release')
-    .description('an instance leaves its traffic and comes back under load; takes about a minute')
-    .option('-o, --out <folder>', 'where demo-isolate.json goes', 'build')
-    .action((_options, command: Command) => run(command, demoIsolation));
   addLaneCommands(program, run);
   addTlsCommands(program, run);
   addIsolationCommands(program, run);

@@ -57,8 +57,8 @@ export function checkPlugin(rootId: string, configuration: unknown): Problem[] |
 function checkOf(rootId: string): (value: unknown) => Problem[] {
   let checker = checks.get(rootId);
   if (checker === undefined) {
-    const suite = suiteSchema() as { properties: Readonly<Record<string, object>>; $defs: object };
-    checker = checkerOf(rootId === 'causeway' ? suite : { ...suite.properties[rootId], $defs: suite.$defs });
+    const schema = rootId === 'causeway' ? suiteSchema() : normalise(sections[rootId as keyof typeof sections], rootId);
+    checker = checkerOf({ ...schema, $defs: normalised(definitions) });
     checks.set(rootId, checker);
   }
   return checker;
@@ -66,7 +66,9 @@ function checkOf(rootId: string): (value: unknown) => Problem[] {
 
 /** All sections, in the words that the formats of the module have. */
 function suiteSchema(): object {
-  const normal = (schemas: Readonly<Record<string, unknown>>) =>
-    Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, normalise(schema, name)]));
-  return { type: 'object', additionalProperties: false, properties: normal(sections), $defs: normal(definitions) };
+  return { type: 'object', additionalProperties: false, properties: normalised(sections) };
+}
+
+function normalised(schemas: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(Object.entries(schemas).map(([name, schema]) => [name, normalise(schema, name)]));
 }

@@ -1,31 +1,28 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { DeploymentOptions } from '../apply/deployment.ts';
-import { type DriverName, readRecord } from '../apply/record.ts';
+import type { DriverName } from '../apply/record.ts';
 import { findAssets, ownCommand } from '../cli/assets.ts';
 import { containerPrefix, createDriver, envoyFor } from '../cli/drivers.ts';
-import { CommandError, EXIT } from '../cli/exit-codes.ts';
+import { EXIT } from '../cli/exit-codes.ts';
 import { interruptible } from '../cli/interrupt.ts';
-import { type GlobalOptions, resolveOptions } from '../cli/options.ts';
+import { resolveOptions } from '../cli/options.ts';
 import type { Output } from '../cli/output.ts';
 import { gatewayAddress } from '../drivers/compose-file.ts';
-import { StateFolder } from '../drivers/state.ts';
-import { isSupervised } from '../drivers/supervisor.ts';
 import { openStage } from './open.ts';
 import { demoPage } from './page.ts';
+import { type DemoRunOptions, demoState, leave, meshFile } from './run.ts';
 import type { SceneResult } from './scene.ts';
 import { playScene, STORY } from './story.ts';
 import { sceneHead, sceneTail, summary, watched } from './telling.ts';
 
-export interface DemoOptions extends GlobalOptions {
+export interface DemoOptions extends DemoRunOptions {
   readonly driver: DriverName;
   /** Divides the number of requests of the heavy scenes. Default 20; 1 = full size. */
   readonly scale?: number;
   /** Numbers of scenes to play, comma separated. Default: all. Scene 0 is always played, it makes lane dev2. */
   readonly scenes?: string;
-  /** Folder of demo.json and demo.html. Default `build`. */
-  readonly out?: string;
 }
 
 /** Name of the demo's mesh; its state is kept under it. */
@@ -35,10 +32,7 @@ const MESH = 'bookinfo';
 export async function demo(options: DemoOptions, output: Output): Promise<void> {
   const started = performance.now();
   const assets = findAssets(options.wasm);
-  const state = new StateFolder(join(resolve(options.state), MESH));
-  if (readRecord(state) && (await isSupervised(state))) {
-    throw new CommandError(EXIT.state, `mesh ${MESH} runs already; \`causeway down --mesh ${MESH}\` ends it`);
-  }
+  const state = await demoState(options, MESH);
   const wanted = options.scenes?.split(',').map(Number);
   const scenes = STORY.filter(({ number }) => number === 0 || (wanted?.includes(number) ?? true));
   const prefix = containerPrefix(options.driver, options.network);
@@ -78,22 +72,12 @@ export async function demo(options: DemoOptions, output: Output): Promise<void> 
       await close();
     }
   });
-  const folder = resolve(options.out ?? 'build');
-  await mkdir(folder, { recursive: true });
-  await writeFile(join(folder, 'demo.json'), `${JSON.stringify(results, null, 2)}\n`);
-  await writeFile(join(folder, 'demo.html'), demoPage(results));
+  const page = join(dirname(await leave(options, 'demo.json', results)), 'demo.html');
+  await writeFile(page, demoPage(results));
   const failed = results.filter(({ holds }) => !holds);
-  output.result(summary(results, performance.now() - started, join(folder, 'demo.html')), {
+  output.result(summary(results, performance.now() - started, page), {
     scenes: results.map(({ number, title, holds }) => ({ number, title, holds })),
-    page: join(folder, 'demo.html'),
+    page,
   });
   if (failed.length > 0) process.exitCode = EXIT.failed;
-}
-
-/** The demo's mesh: beside this source, or in the repository that the bundle was built in. */
-export function meshFile(): string {
-  const here = import.meta.dirname;
-  const path = join(basename(here) === 'demo' ? here : join(dirname(here), 'harness/demo'), 'bookinfo.yaml');
-  if (!existsSync(path)) throw new CommandError(EXIT.failed, `${path}: not there; the demo runs in its repository`);
-  return path;
 }

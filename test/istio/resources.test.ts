@@ -8,7 +8,7 @@ import { type PluginApi, resolveIstio } from '../../envoy-configs/istio/options.
 import { renderIstio } from '../../envoy-configs/istio/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { parseConfig } from '../../harness/config/load.ts';
-import { meshFile } from '../../harness/demo/command.ts';
+import { meshFile } from '../../harness/demo/run.ts';
 import { built, withDev2 } from '../e2e/story-stage.ts';
 import { istioRig, runRig } from './control-plane.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import type { PluginApi } from '../../envoy-configs/istio/options.ts';
 import { parseConfig } from '../../harness/config/load.ts';
-import { meshFile } from '../../harness/demo/command.ts';
+import { meshFile } from '../../harness/demo/run.ts';
 import { Stage } from '../../harness/demo/stage.ts';
 import { ProcessDriver } from '../../harness/drivers/process.ts';
 import { StateFolder } from '../../harness/drivers/state.ts';

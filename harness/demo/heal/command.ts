@@ -1,23 +1,14 @@
 import { existsSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { readRecord } from '../../apply/record.ts';
+import { dirname, join } from 'node:path';
 import { findAssets, ownCommand } from '../../cli/assets.ts';
 import { envoyFor } from '../../cli/drivers.ts';
 import { CommandError, EXIT } from '../../cli/exit-codes.ts';
 import { interruptible } from '../../cli/interrupt.ts';
-import type { GlobalOptions } from '../../cli/options.ts';
 import type { Output } from '../../cli/output.ts';
-import { StateFolder } from '../../drivers/state.ts';
-import { isSupervised } from '../../drivers/supervisor.ts';
 import type { Load } from '../../heal/load.ts';
 import { CALLERS, HealStage, PEER } from '../../heal/stage.ts';
 import { found, notYet, waitUntil } from '../../process/wait.ts';
-
-export interface HealDemoOptions extends GlobalOptions {
-  /** Folder of demo-heal.json. Default `build`. */
-  readonly out?: string;
-}
+import { type DemoRunOptions, demoState, leave } from '../run.ts';
 
 const MESH = 'heal';
 const NETWORK = '127.70';
@@ -29,14 +20,11 @@ const WATCHED_MS = 8_000;
 const BOUND_MS = 2_000;
 
 /** `causeway demo heal`: a host goes bad under load; who notices, how soon, and who is told. */
-export async function demoHeal(options: HealDemoOptions, output: Output): Promise<void> {
+export async function demoHeal(options: DemoRunOptions, output: Output): Promise<void> {
   const assets = findAssets(options.wasm);
   const app = join(dirname(assets.bookinfo), 'heal.mjs');
   if (!existsSync(app)) throw new CommandError(EXIT.failed, `${app}: not there; run \`make build\``);
-  const state = new StateFolder(join(resolve(options.state), MESH));
-  if (readRecord(state) && (await isSupervised(state))) {
-    throw new CommandError(EXIT.state, `mesh ${MESH} runs already; \`causeway down --mesh ${MESH}\` ends it`);
-  }
+  const state = await demoState(options, MESH);
   const envoy = await envoyFor('process', output.progress);
   const story = await interruptible(async (signal) => {
     const stage = await HealStage.open({
@@ -56,10 +44,7 @@ export async function demoHeal(options: HealDemoOptions, output: Output): Promis
     }
   });
   const holds = story.own.lastMs < BOUND_MS && story.third.failed === 0 && story.third.hosts === 2;
-  const folder = resolve(options.out ?? 'build');
-  await mkdir(folder, { recursive: true });
-  const file = join(folder, 'demo-heal.json');
-  await writeFile(file, `${JSON.stringify({ holds, ...story }, null, 2)}\n`);
+  const file = await leave(options, 'demo-heal.json', { holds, ...story });
   output.result(`\n   ${holds ? 'it holds' : 'it does not hold'}\n   ${file}`, { holds, ...story, file });
   if (!holds) process.exitCode = EXIT.failed;
 }

@@ -1,36 +1,26 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Deployment } from '../../apply/deployment.ts';
-import { dropRecord, readRecord } from '../../apply/record.ts';
+import { dropRecord } from '../../apply/record.ts';
 import { findAssets } from '../../cli/assets.ts';
 import { createDriver, envoyFor } from '../../cli/drivers.ts';
-import { CommandError, EXIT } from '../../cli/exit-codes.ts';
+import { EXIT } from '../../cli/exit-codes.ts';
 import { interruptible } from '../../cli/interrupt.ts';
-import type { GlobalOptions } from '../../cli/options.ts';
 import type { Output } from '../../cli/output.ts';
-import { StateFolder } from '../../drivers/state.ts';
-import { isSupervised, supervise } from '../../drivers/supervisor.ts';
+import { supervise } from '../../drivers/supervisor.ts';
 import type { LoadSecond } from '../../overload/load.ts';
 import { runLoad } from '../../overload/processes.ts';
+import { type DemoRunOptions, demoState, leave } from '../run.ts';
 import { claims, loadPlan, phaseFigures } from './course.ts';
 import { overloadMesh, SERVICES } from './mesh.ts';
 import { head, secondLine, verdict } from './picture.ts';
 
-export interface OverloadDemoOptions extends GlobalOptions {
-  /** Folder of demo-overload.json. Default `build`. */
-  readonly out?: string;
-}
-
 const MESH = 'overload';
 
 /** `causeway demo overload`: the same crowd before the same application, with and without protection. */
-export async function demoOverload(options: OverloadDemoOptions, output: Output): Promise<void> {
+export async function demoOverload(options: DemoRunOptions, output: Output): Promise<void> {
   const assets = findAssets(options.wasm);
   const script = join(dirname(assets.bookinfo), 'overload.mjs');
-  const state = new StateFolder(join(resolve(options.state), MESH));
-  if (readRecord(state) && (await isSupervised(state))) {
-    throw new CommandError(EXIT.state, `mesh ${MESH} runs already; \`causeway down --mesh ${MESH}\` ends it`);
-  }
+  const state = await demoState(options, MESH);
   const envoy = await envoyFor('process', output.progress);
   const driver = createDriver({ driver: 'process', mesh: MESH, envoy, prefix: '', ...assets }, state);
   const seconds: LoadSecond[] = [];
@@ -64,11 +54,8 @@ export async function demoOverload(options: OverloadDemoOptions, output: Output)
   });
   const figures = phaseFigures(requests);
   const judged = claims(figures);
-  const folder = resolve(options.out ?? 'build');
-  await mkdir(folder, { recursive: true });
-  const file = join(folder, 'demo-overload.json');
   const holds = judged.every((claim) => claim.holds);
-  await writeFile(file, `${JSON.stringify({ holds, claims: judged, phases: figures, seconds }, null, 2)}\n`);
+  const file = await leave(options, 'demo-overload.json', { holds, claims: judged, phases: figures, seconds });
   output.result(`${verdict(seconds, figures, judged)}\n\n   ${file}`, { holds, claims: judged, file });
   if (!holds) process.exitCode = EXIT.failed;
 }

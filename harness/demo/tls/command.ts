@@ -1,29 +1,13 @@
-import { readFileSync } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { readRecord } from '../../apply/record.ts';
-import { findAssets, ownCommand } from '../../cli/assets.ts';
-import { createDriver, envoyFor } from '../../cli/drivers.ts';
-import { CommandError, EXIT } from '../../cli/exit-codes.ts';
-import { interruptible } from '../../cli/interrupt.ts';
-import { type GlobalOptions, resolveOptions } from '../../cli/options.ts';
+import { EXIT } from '../../cli/exit-codes.ts';
 import type { Output } from '../../cli/output.ts';
 import { driveOpen } from '../../drive/drive.ts';
-import { StateFolder } from '../../drivers/state.ts';
-import { isSupervised } from '../../drivers/supervisor.ts';
 import { realClock } from '../../process/wait.ts';
-import { meshFile } from '../command.ts';
-import { openStage } from '../open.ts';
+import { type DemoRunOptions, leave, onBookinfo } from '../run.ts';
 import { wholeTree } from '../scenes/judges.ts';
 import type { Stage } from '../stage.ts';
 import { type Look, lookAt } from './look.ts';
 
-export interface TlsDemoOptions extends GlobalOptions {
-  /** Folder of demo-tls.json. Default `build`. */
-  readonly out?: string;
-}
-
-const MESH = 'bookinfo-tls';
+const MESH = { mesh: 'bookinfo-tls', line: 'tls: { idleTimeout: 2s }' };
 const SERVICE = 'reviews';
 const RATE = 30;
 
@@ -43,36 +27,13 @@ const STEPS: readonly Step[] = [
 ];
 
 /** `causeway demo tls`: calls to one service change between plaintext and TLS under load, by the commands of a person. */
-export async function demoTls(options: TlsDemoOptions, output: Output): Promise<void> {
-  const assets = findAssets(options.wasm);
-  const state = new StateFolder(join(resolve(options.state), MESH));
-  if (readRecord(state) && (await isSupervised(state))) {
-    throw new CommandError(EXIT.state, `mesh ${MESH} runs already; \`causeway down --mesh ${MESH}\` ends it`);
-  }
-  const envoy = await envoyFor('process', output.progress);
-  const driver = createDriver({ driver: 'process', mesh: MESH, envoy, prefix: '', ...assets }, state);
-  const text = readFileSync(meshFile(), 'utf8').replace(/^mesh: .*$/m, `mesh: ${MESH}\ntls: { idleTimeout: 2s }`);
-  const story = await interruptible(async (signal) => {
-    const { stage, close } = await openStage({
-      deployment: { state, driver, driverName: 'process', wasmPath: assets.wasmPath, resolve: resolveOptions(options) },
-      text,
-      file: join(dirname(state.root), `${MESH}.yaml`),
-      cli: ownCommand(),
-      progress: output.progress,
-    });
-    try {
-      output.note(`\n${RATE} requests a second run through the mesh while the commands below are given.\n`);
-      return await play(stage, signal, output.note.bind(output));
-    } finally {
-      output.progress('ending the mesh');
-      await close();
-    }
+export async function demoTls(options: DemoRunOptions, output: Output): Promise<void> {
+  const story = await onBookinfo(MESH, options, output, (stage, signal) => {
+    output.note(`\n${RATE} requests a second run through the mesh while the commands below are given.\n`);
+    return play(stage, signal, output.note.bind(output));
   });
   const holds = story.steps.every((step) => step.holds) && story.failed === 0;
-  const folder = resolve(options.out ?? 'build');
-  await mkdir(folder, { recursive: true });
-  const file = join(folder, 'demo-tls.json');
-  await writeFile(file, `${JSON.stringify({ holds, ...story }, null, 2)}\n`);
+  const file = await leave(options, 'demo-tls.json', { holds, ...story });
   const verdict = `${story.sent} requests, ${story.failed} failed; ${holds ? 'every step holds' : 'not every step holds'}`;
   output.result(`\n   ${verdict}\n   ${file}`, { holds, ...story, file });
   if (!holds) process.exitCode = EXIT.failed;
