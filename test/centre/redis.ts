@@ -2,11 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { RedisStore } from '../../harness/centre/redis-store.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { freePort } from '../support/free-port.ts';
 
 const BINARY = process.env.REDIS_SERVER ?? '/usr/bin/redis-server';
 
@@ -67,13 +67,4 @@ export class Redis {
     }
     await rm(this.dir, { recursive: true, force: true });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

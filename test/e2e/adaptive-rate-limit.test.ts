@@ -1,14 +1,12 @@
 /** Rate limits on real Envoys, rendered from the words of `causeway.yaml`, measured by the requests that get through. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Client } from 'undici';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
-import { StartedEnvoy } from '../flood/sidecar.ts';
+import { startExample } from '../overload/example.ts';
 import { OverloadStage, type StageOptions } from '../overload/stage.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { scale } from '../support/scale.ts';
 
-const EXAMPLE = join(import.meta.dirname, '../../envoy-configs/examples/adaptive-rate-limit.yaml');
 const INTERFACES = [
   { name: 'a', template: '/a' },
   { name: 'b', methods: ['GET'], template: '/b/{id}' },
@@ -21,7 +19,7 @@ const SLOW = { SLOTS: '4', SERVICE_MS: '40' };
 const CONNECTIONS = 32;
 const TOLERANCE = 0.03;
 /** Seconds of one measurement. */
-const SECONDS = process.env.CAUSEWAY_SCALE === '1' ? 10 : 3;
+const SECONDS = scale() === 1 ? 10 : 3;
 
 let module: string;
 let stage: OverloadStage | undefined;
@@ -165,7 +163,7 @@ const count = (answers: readonly Answer[], status: number): number =>
 
 const userOf = (user: string) => () => ({ 'x-user': user });
 
-describe.each(Number(process.env.CAUSEWAY_SCALE ?? 20) > 1 ? [1, 4] : [1, 2, 4])('with %i workers', (concurrency) => {
+describe.each(scale() > 1 ? [1, 4] : [1, 2, 4])('with %i workers', (concurrency) => {
   it('limits by interface, then by instance, hold within 3 %', { timeout: 90_000 }, async () => {
     const { sidecar } = await start({ concurrency, limits: { interfaces: { a: 80, b: 160 } } });
     const kinds = [
@@ -236,16 +234,7 @@ it('stress-test traffic is refused first, by the class that the gateway gives', 
 });
 
 it('the example does what it says', { timeout: 60_000 }, async () => {
-  const text = await readFile(EXAMPLE, 'utf8');
-  const example = await StartedEnvoy.start(
-    (adminSocket) =>
-      text
-        .replaceAll('build/causeway.wasm', module)
-        .replaceAll('port_value: 15006', 'port_value: 0')
-        .replaceAll('127.0.0.1, port_value: 15081', '127.39.250.1, port_value: 15081')
-        .replace('adaptive-rate-limit.admin.sock', adminSocket),
-    1,
-  );
+  const example = await startExample('adaptive-rate-limit', module, '127.39.250.1');
   try {
     clients = [new Client(`http://127.0.0.1:${example.port('inbound')}`)];
     const at = async (path: string, calls: number, headers: Headers = {}): Promise<number> => {

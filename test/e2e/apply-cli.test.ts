@@ -2,12 +2,12 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { hopsOf } from '../../harness/bookinfo/hop.ts';
 import { StateFolder } from '../../harness/drivers/state.ts';
 import { alive } from '../../harness/process/child.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { bundle } from '../../tools/bundle.ts';
 import { ask, bookinfoBundle, ROOT } from './support.ts';
 
 const BOOKINFO = readFileSync(join(ROOT, 'envoy-configs/bookinfo/causeway.yaml'), 'utf8');
@@ -59,17 +59,7 @@ beforeAll(async () => {
   file = join(folder, 'causeway.yaml');
   writeFileSync(file, BOOKINFO);
   await bookinfoBundle();
-  await build({
-    absWorkingDir: ROOT,
-    entryPoints: ['harness/cli/main.ts'],
-    outfile: CLI,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
-    logLevel: 'error',
-  });
+  await bundle('causeway', CLI);
 });
 
 afterAll(async () => {

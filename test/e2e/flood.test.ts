@@ -13,8 +13,9 @@ import { CALLS, HonestTraffic } from '../flood/honest.ts';
 import type { FloodCount, FloodPlan } from '../flood/load.ts';
 import { StartedEnvoy } from '../flood/sidecar.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { scale } from '../support/scale.ts';
 
-const SCALE = Number(process.env.CAUSEWAY_SCALE ?? 20);
+const SCALE = scale();
 const IDS = Math.round(1_000_000 / SCALE);
 const ENTRIES = 65_536;
 const SMALLEST = 1024;

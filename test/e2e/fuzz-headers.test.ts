@@ -12,13 +12,14 @@ import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { type Envoy, refusedNothing, startEnvoy } from '../../harness/envoy/launcher.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { type FuzzListener, fuzzBootstrap, RawClient, RawUpstream } from '../fuzz/headers-envoy.ts';
-import { Random, scaled, shown } from '../fuzz/reference/random.ts';
+import { Random, shown } from '../fuzz/reference/random.ts';
 import { type Counts, type Header, sortedHeaders } from '../fuzz/reference/request.ts';
 import { RequestMaker } from '../fuzz/reference/requests.ts';
 import { SCENARIOS, type Scenario } from '../fuzz/reference/scenarios.ts';
 import { ReferenceSuite } from '../fuzz/reference/suite.ts';
 import { TraceMemory } from '../fuzz/reference/trace-propagation.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { scaled } from '../support/scale.ts';
 
 const CASES = 10_000;
 const PASSING = 'passing';

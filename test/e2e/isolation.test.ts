@@ -2,18 +2,18 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { attachedDriver } from '../../harness/cli/drivers.ts';
 import { type IsolateOptions, isolate, isolationStatus, release } from '../../harness/commands/isolate.ts';
-import { type DriveReport, driveOpen } from '../../harness/drive/drive.ts';
 import { StateFolder } from '../../harness/drivers/state.ts';
 import { EnvoyAdmin } from '../../harness/envoy/admin.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { bundle } from '../../tools/bundle.ts';
 import { envoy } from '../bench/fallback-retry/rig.ts';
-import { scaled } from '../fuzz/reference/random.ts';
+import { underLoad } from '../isolation/load.ts';
 import { commanded, type Ended } from '../support/command.ts';
+import { scaled } from '../support/scale.ts';
 import { ask, bookinfoBundle, ROOT } from './support.ts';
 
 const NETWORK = '127.68';
@@ -83,29 +83,9 @@ async function counted(id: string, event: string): Promise<number> {
   return [...stats.values()].reduce((sum, value) => sum + value, 0);
 }
 
-/** Requests, 30 % of them POSTs, until `work` has ended. */
-async function under(rate: number, work: () => Promise<void>): Promise<DriveReport> {
-  const stop = new AbortController();
-  const driving = driveOpen({
-    target: GATEWAY,
-    rate,
-    durationMs: 600_000,
-    signal: stop.signal,
-    next: (n) => ({
-      method: n % 10 < 3 ? 'POST' : 'GET',
-      path: '/ratings/1',
-      headers: { 'content-type': 'application/json', ...(n % 4 === 0 ? { 'end-user': 'strict' } : {}) },
-      ...(n % 10 < 3 ? { body: JSON.stringify({ post: `p${n}` }) } : {}),
-      kind: n % 10 < 3 ? 'POST' : 'GET',
-    }),
-  });
-  try {
-    await work();
-  } finally {
-    stop.abort();
-  }
-  return driving;
-}
+/** Of the strict lane, too. */
+const under = (rate: number, work: () => Promise<void>) =>
+  underLoad(GATEWAY, rate, work, { headers: (n) => (n % 4 === 0 ? { 'end-user': 'strict' } : {}) });
 
 const IDS = [
   'ratings-base-1',
@@ -136,17 +116,7 @@ beforeAll(async () => {
   state = new StateFolder(join(folder, 's/isolation'));
   writeFileSync(file, FILE);
   await bookinfoBundle();
-  await build({
-    absWorkingDir: ROOT,
-    entryPoints: ['harness/cli/main.ts'],
-    outfile: CLI,
-    bundle: true,
-    platform: 'node',
-    target: 'node20',
-    format: 'esm',
-    banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
-    logLevel: 'error',
-  });
+  await bundle('causeway', CLI);
   await cli('up');
 }, 120_000);
 

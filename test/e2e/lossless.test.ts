@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isolateInstance, releaseInstance } from '../../harness/config/edit-isolation.ts';
 import { found, notYet, realClock, waitUntil } from '../../harness/process/wait.ts';
-import { scaled } from '../fuzz/reference/random.ts';
 import { IsolationStage, STREAMING } from '../isolation/stage.ts';
+import { scaled } from '../support/scale.ts';
 import { ask } from './support.ts';
 
 /** Milliseconds of the warm-up; full size is the default of two minutes. */

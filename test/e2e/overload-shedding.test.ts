@@ -1,12 +1,10 @@
 /** Overload shedding on real Envoys, rendered from the words of `causeway.yaml`, in front of an application with a capacity. */
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { request } from 'undici';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { laneScheme, serviceClusters } from '../../envoy-configs/clusters.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { envoy, listener } from '../bench/fallback-retry/rig.ts';
-import { StartedEnvoy } from '../flood/sidecar.ts';
+import { startExample } from '../overload/example.ts';
 import { type Answer, OverloadStage, type StageOptions } from '../overload/stage.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 
@@ -15,8 +13,6 @@ const CAPACITY = 100;
 /** Of the capacity, what must be served on a machine that other tests keep busy; the bars themselves are held by simulation and bench. */
 const BUSY_SHARE = 0.6;
 const APP = { SLOTS: '4', SERVICE_MS: '40' };
-
-const EXAMPLE = join(import.meta.dirname, '../../envoy-configs/examples/overload-shedding.yaml');
 
 let module: string;
 let stage: OverloadStage | undefined;
@@ -257,16 +253,7 @@ it('an ORCA report is read as well as a header', async () => {
 });
 
 it('the example does what it says', async () => {
-  const text = await readFile(EXAMPLE, 'utf8');
-  const example = await StartedEnvoy.start(
-    (adminSocket) =>
-      text
-        .replaceAll('build/causeway.wasm', module)
-        .replaceAll('port_value: 15006', 'port_value: 0')
-        .replaceAll('127.0.0.1, port_value: 15081', '127.85.250.1, port_value: 15081')
-        .replace('overload-shedding.admin.sock', adminSocket),
-    1,
-  );
+  const example = await startExample('overload-shedding', module, '127.85.250.1');
   try {
     const url = `http://127.0.0.1:${example.port('inbound')}/`;
     const burst = (headers: Record<string, string>): Promise<number[]> =>

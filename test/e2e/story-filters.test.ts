@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { FILTERS, type Scene } from '../../harness/demo/scene.ts';
 import type { Stage } from '../../harness/demo/stage.ts';
 import { playScene, STORY } from '../../harness/demo/story.ts';
+import { scale } from '../support/scale.ts';
 import { faults, openStory, withDev2 } from './story-stage.ts';
 
 /**
@@ -9,7 +10,7 @@ import { faults, openStory, withDev2 } from './story-stage.ts';
  * what it is about would show nothing.
  */
 
-const scale = Number(process.env.CAUSEWAY_SCALE ?? 20);
+const SCALE = scale();
 
 let stage: Stage;
 let close: () => Promise<void>;
@@ -24,7 +25,7 @@ afterAll(() => close());
 const PLAYED: readonly Scene[] = STORY.filter(({ number }) => ![0, 6, 12].includes(number));
 
 /** story.test.ts holds all scenes on such a mesh; in a scaled run a few show that they hold on this one. */
-const HELD = scale > 1 ? PLAYED.filter(({ number }) => number <= 4) : PLAYED;
+const HELD = SCALE > 1 ? PLAYED.filter(({ number }) => number <= 4) : PLAYED;
 
 describe('with every filter on', () => {
   it('holds, so that what fails below fails for want of a filter', async () => {
@@ -35,7 +36,7 @@ describe('with every filter on', () => {
 /** Scene 8 applies five configurations: in a scaled run it is played without its own filter alone. */
 function playedWithout(filter: (typeof FILTERS)[number]): readonly Scene[] {
   const needing = PLAYED.filter(({ needs }) => needs.includes(filter));
-  return scale === 1 || filter === 'trace-propagation' ? needing : needing.filter(({ number }) => number !== 8);
+  return SCALE === 1 || filter === 'trace-propagation' ? needing : needing.filter(({ number }) => number !== 8);
 }
 
 describe.each(FILTERS)('without %s', (filter) => {

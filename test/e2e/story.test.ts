@@ -1,13 +1,14 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Stage } from '../../harness/demo/stage.ts';
 import { playScene, STORY } from '../../harness/demo/story.ts';
+import { scale } from '../support/scale.ts';
 import { faults, openStory } from './story-stage.ts';
 
 let stage: Stage;
 let close: () => Promise<void>;
 
 beforeAll(async () => {
-  ({ stage, close } = await openStory({ network: '127.70', scale: Number(process.env.CAUSEWAY_SCALE ?? 20) }));
+  ({ stage, close } = await openStory({ network: '127.70', scale: scale() }));
 });
 
 afterAll(() => close());

@@ -8,10 +8,11 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { type Measured, verdictLines, writeFigures } from '../figures/figures.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { scale } from '../support/scale.ts';
 import { ROLES, type TrapRole, TrapSidecar, WORK_MS } from '../traps/sidecar.ts';
 import { type Damage, damageOf, isLost, Traffic } from '../traps/traffic.ts';
 
-const SCALE = Number(process.env.CAUSEWAY_SCALE ?? 20);
+const SCALE = scale();
 const TRAPS = Math.max(4, Math.round(20 / SCALE));
 const APART_MS = 3_000;
 const RATE = 500;

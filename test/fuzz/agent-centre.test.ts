@@ -6,7 +6,8 @@ import { readFile } from 'node:fs/promises';
 import { beforeAll, expect, it } from 'vitest';
 import { address, CentreEmulation } from '../support/centre-emulation.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
-import { Random, scaled } from './reference/random.ts';
+import { scaled } from '../support/scale.ts';
+import { Random } from './reference/random.ts';
 
 const ROUNDS = 10_000;
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);

@@ -7,7 +7,8 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import { EmulatedHost, type Vm } from '../emulator/index.ts';
 import { type AdminHost, clustersAnswer, pressureAnswer } from '../support/admin-answers.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
-import { Random, scaled } from './reference/random.ts';
+import { scaled } from '../support/scale.ts';
+import { Random } from './reference/random.ts';
 
 const CASES = 40_000;
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);

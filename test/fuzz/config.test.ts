@@ -10,8 +10,9 @@ import { checker, pathOf, type SchemaProblem } from '../../tools/schema-ajv.ts';
 import type { SchemaNode } from '../../tools/schema-subset.ts';
 import { EmulatedHost, LogLevel, utf8, type Vm } from '../emulator/index.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { scaled } from '../support/scale.ts';
 import { mutate, mutateText, sample } from './config-maker.ts';
-import { Random, scaled } from './reference/random.ts';
+import { Random } from './reference/random.ts';
 
 const CASES = 10_000;
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);

@@ -1,8 +1,9 @@
 import { beforeAll, describe, expect, it, vi } from 'vitest';
+import { scaled } from '../support/scale.ts';
 import { PolicyModule } from './policy-build.ts';
 import { labelSets } from './reference/lane-fallback.ts';
 import { decodeList, encodeList } from './reference/protobuf.ts';
-import { Random, scaled, shown } from './reference/random.ts';
+import { Random, shown } from './reference/random.ts';
 import { SIPHASH_VECTORS } from './reference/siphash-vectors.ts';
 import { traceValue, uuid } from './reference/trace-values.ts';
 import {

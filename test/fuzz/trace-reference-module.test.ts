@@ -5,11 +5,12 @@
 import { expect, it } from 'vitest';
 import { EmulatedHost, type HttpStream, type Vm } from '../emulator/index.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { scale } from '../support/scale.ts';
 import { type ReferenceHolding, ReferenceInFlight } from './reference/in-flight.ts';
 import { anyTag, anyValue, Random } from './trace-inputs.ts';
 import { FORMATS, ReferenceMap, traceId } from './trace-reference.ts';
 
-const SCALE = Number(process.env.CAUSEWAY_SCALE ?? 20);
+const SCALE = scale();
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);
 const ROUNDS = 100_000 / SCALE;
 const TAG = 'x-asm-traffic-lane';

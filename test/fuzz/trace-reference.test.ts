@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { type ASUtil, instantiateSync } from '@assemblyscript/loader';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { compilePlugin } from '../support/compile-plugin.ts';
+import { scale } from '../support/scale.ts';
 import { anyBaggage, anyTag, anyValue, Random } from './trace-inputs.ts';
 import {
   FIRST_LEASE,
@@ -20,7 +21,7 @@ import {
   withMember,
 } from './trace-reference.ts';
 
-const SCALE = Number(process.env.CAUSEWAY_SCALE ?? 20);
+const SCALE = scale();
 const SEED = Number(process.env.CAUSEWAY_SEED ?? 1);
 const TTL = 30_000;
 /** Longer than anything lasts. */

@@ -3,12 +3,13 @@ import { join } from 'node:path';
 import type { Instance } from '../../envoy-configs/mesh.ts';
 import { Deployment } from '../../harness/apply/deployment.ts';
 import { parseConfig } from '../../harness/config/load.ts';
-import { type DriveReport, driveOpen } from '../../harness/drive/drive.ts';
+import type { DriveReport } from '../../harness/drive/drive.ts';
 import { ProcessDriver } from '../../harness/drivers/process.ts';
 import type { StateFolder } from '../../harness/drivers/state.ts';
 import { EnvoyAdmin, type HostStatus } from '../../harness/envoy/admin.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { ask, bookinfoBundle, temporaryState } from '../e2e/support.ts';
+import { underLoad } from './load.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -75,27 +76,8 @@ export class IsolationStage {
   }
 
   /** Requests to the gateway, 30 % of them POSTs, until `work` has ended. */
-  async under(rate: number, work: () => Promise<void>, path = '/ratings/1'): Promise<DriveReport> {
-    const stop = new AbortController();
-    const driving = driveOpen({
-      target: this.gateway,
-      rate,
-      durationMs: 600_000,
-      signal: stop.signal,
-      next: (n) => ({
-        method: n % 10 < 3 ? 'POST' : 'GET',
-        path,
-        headers: { 'content-type': 'application/json' },
-        ...(n % 10 < 3 ? { body: JSON.stringify({ post: `${rate}-${n}` }) } : {}),
-        kind: n % 10 < 3 ? 'POST' : 'GET',
-      }),
-    });
-    try {
-      await work();
-    } finally {
-      stop.abort();
-    }
-    return driving;
+  under(rate: number, work: () => Promise<void>, path?: string): Promise<DriveReport> {
+    return underLoad(this.gateway, rate, work, path === undefined ? {} : { path });
   }
 
   /** How often each POST was begun, in all applications together. */

@@ -1,4 +1,3 @@
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { type IstioOptions, type PluginApi, resolveIstio } from '../../envoy-configs/istio/options.ts';
 import { type IstioFile, renderIstio } from '../../envoy-configs/istio/render.ts';
@@ -11,6 +10,7 @@ import type { ProcessDriver } from '../../harness/drivers/process.ts';
 import type { StateFolder } from '../../harness/drivers/state.ts';
 import { EnvoyAdmin } from '../../harness/envoy/admin.ts';
 import { found, GiveUp, notYet, realClock, waitUntil } from '../../harness/process/wait.ts';
+import { freePort } from '../support/free-port.ts';
 import { ControlPlane } from './control-plane.ts';
 import { istioPlans } from './proxy.ts';
 import { clusterFiles } from './workloads.ts';
@@ -198,15 +198,4 @@ function meaningOf(
 function filesOf(options: IstioDeploymentOptions, meaning: Meaning, ready?: (id: string) => boolean) {
   const target = options.state.target(options.wasmPath);
   return clusterFiles(meaning.mesh, meaning.istio, meaning.rendered, target, ready);
-}
-
-function freePort(address: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', reject);
-    server.listen(0, address, () => {
-      const bound = server.address();
-      server.close(() => resolve(typeof bound === 'object' && bound ? bound.port : 0));
-    });
-  });
 }

@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { playScene, STORY } from '../../harness/demo/story.ts';
 import { faults } from '../e2e/story-stage.ts';
+import { scale } from '../support/scale.ts';
 import { type IstioStory, openIstioStory } from './story-stage.ts';
 
 let story: IstioStory;
 
 beforeAll(async () => {
-  story = await openIstioStory({ network: '127.80', scale: Number(process.env.CAUSEWAY_SCALE ?? 20) });
+  story = await openIstioStory({ network: '127.80', scale: scale() });
 }, 30 * 60_000);
 
 afterAll(() => story?.close());

@@ -1,13 +1,14 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { whyNoRedis } from '../centre/redis.ts';
 import { ROOT } from '../e2e/support.ts';
+import { freePort } from '../support/free-port.ts';
 
 /** The reference rate-limit service as a process: built once from the version in `go.mod`, and kept in `build`. */
 
@@ -133,13 +134,4 @@ function accepts({ address, port }: { readonly address: string; readonly port: n
     });
     socket.on('error', () => resolve(false));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }

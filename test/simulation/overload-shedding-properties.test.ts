@@ -1,7 +1,7 @@
 /** What must hold of the shedding policy whatever happens to it: any order of events, any clock, any report. */
 import fc from 'fast-check';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { scaled } from '../fuzz/reference/random.ts';
+import { scaled } from '../support/scale.ts';
 import { loadShedding } from './shedding.ts';
 
 let module: Awaited<ReturnType<typeof loadShedding>>;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Load } from '../../../harness/heal/load.ts';
 import { realClock } from '../../../harness/process/wait.ts';
 import { type Caller, caller } from '../../heal/rig.ts';
+import { scale } from '../../support/scale.ts';
 import type { Sheet } from '../part.ts';
 
 const MINUTES = 10;
@@ -17,7 +18,7 @@ const PEER_OUTBOUND = 15002;
 
 /** Hosts of which each fails 1 % of its requests, at random: none of them is to be listed. */
 export async function healthyHosts(hosts: number, sheet: Sheet): Promise<void> {
-  const seconds = Math.max(SHORTEST_SECONDS, (MINUTES * 60) / Number(process.env.CAUSEWAY_SCALE ?? 20));
+  const seconds = Math.max(SHORTEST_SECONDS, (MINUTES * 60) / scale());
   const subject = await caller({ name: 'healthy', second: 110 + hosts, lanes: { base: hosts } });
   const addresses = subject.callee.instances.map(({ address }) => address);
   const child = fork(join(import.meta.dirname, 'hosts.mjs'), [

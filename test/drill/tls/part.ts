@@ -1,6 +1,7 @@
 import { realClock } from '../../../harness/process/wait.ts';
 import { issueSecrets } from '../../../harness/tls/secrets.ts';
 import { temporaryState } from '../../e2e/support.ts';
+import { scale } from '../../support/scale.ts';
 import { TlsStage } from '../../tls/stage.ts';
 import { type Part, Sheet } from '../part.ts';
 import { BY_HAND, OURS, SERVICES, type State, type Way } from './cases.ts';
@@ -103,7 +104,7 @@ async function seen(stage: TlsStage, service: string): Promise<{ tls: number; pl
 
 async function rotation(stage: TlsStage): Promise<Figures> {
   const service = 'h1';
-  const seconds = Math.max(10, ROTATION_SECONDS / Number(process.env.CAUSEWAY_SCALE ?? 20));
+  const seconds = Math.max(10, ROTATION_SECONDS / scale());
   await stage.set(service, 'on');
   const { address, ports } = stage.front;
   const before = (await stage.pools(service)).destroyedWithRequests;
