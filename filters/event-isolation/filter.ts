@@ -3,28 +3,19 @@
  * connections that are there and refuses new ones, so that no event reaches the application. Clients connect again by
  * themselves when it lets them.
  */
-import {
-  closeStream,
-  FilterStatus,
-  Slice,
-  StreamType,
-  setEffectiveContext,
-  TcpPlugin,
-  TcpStream,
-} from 'proxy-wasm-assemblyscript-sdk';
+import { closeStream, FilterStatus, Slice, StreamType, TcpPlugin, TcpStream } from 'proxy-wasm-assemblyscript-sdk';
+import { OpenStreams, Place } from '../isolation/open-streams';
 import { isOffline } from '../isolation/shared';
 import { readConfiguration, TickDivider } from '../plugin';
 import { EventMetrics } from './metrics';
 
 /** How soon connections are closed. */
 const FAST_TICK_MS: u32 = 100;
-/** Closed in one tick; the rest follows with the next one. */
-const MOST_CLOSED: i32 = 64;
 
 /** That of the configuration in force; one before it, which still has connections, decides nothing any more. */
 let inForce: EventIsolationPlugin | null = null;
 /** The connections of this worker, whichever configuration they began under. */
-let first: Connection | null = null;
+const connections = new OpenStreams(StreamType.Downstream);
 
 @final
 export class EventIsolationPlugin extends TcpPlugin {
@@ -59,7 +50,7 @@ export class EventIsolationPlugin extends TcpPlugin {
     if (inForce !== this) return;
     this.offline = isOffline();
     if (!this.closed) return;
-    for (let left = MOST_CLOSED; left > 0 && first !== null; left--) first!.close(this.id, this.metrics!);
+    this.metrics!.closed.add(connections.close(this.id));
   }
 
   /** Not before it is used, so that a configuration that Envoy drops never is. */
@@ -73,9 +64,7 @@ export class EventIsolationPlugin extends TcpPlugin {
 
 @final
 class Connection extends TcpStream {
-  private before: Connection | null = null;
-  private after: Connection | null = null;
-  private listed: bool = false;
+  private readonly place: Place = new Place();
 
   constructor(private readonly plugin: EventIsolationPlugin) {
     super();
@@ -89,37 +78,11 @@ class Connection extends TcpStream {
       return FilterStatus.StopIteration;
     }
     metrics.open.move(1);
-    this.listed = true;
-    this.before = null;
-    this.after = first;
-    if (first !== null) first!.before = this;
-    first = this;
+    connections.enter(this.place, this);
     return FilterStatus.Continue;
   }
 
-  /** Within a tick of the root context `rootId`. */
-  close(rootId: u32, metrics: EventMetrics): void {
-    this.leave();
-    metrics.closed.add();
-    setEffectiveContext(this.contextId);
-    closeStream(StreamType.Downstream);
-    setEffectiveContext(rootId);
-  }
-
   onReset(): void {
-    this.leave();
-  }
-
-  private leave(): void {
-    if (!this.listed) return;
-    this.listed = false;
-    this.plugin.metrics!.open.move(-1);
-    const before = this.before;
-    const after = this.after;
-    if (before === null) first = after;
-    else before.after = after;
-    if (after !== null) after.before = before;
-    this.before = null;
-    this.after = null;
+    if (connections.leave(this.place)) this.plugin.metrics!.open.move(-1);
   }
 }

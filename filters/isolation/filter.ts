@@ -2,7 +2,7 @@
  * Keeps requests out of one instance, all or chosen ones, while it goes on running: by configuration, because it was told
  * to go offline, or because it has just started. README.md says what callers make of the answer.
  */
-import { equal, FilterHeadersStatus, HttpStream, now } from 'proxy-wasm-assemblyscript-sdk';
+import { equal, FilterHeadersStatus, HttpStream, now, StreamType } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
 import { path } from '../exchange';
 import { callerIdentity, dropExpressions, StreamSource } from '../lane-tagging/matcher.host';
@@ -11,8 +11,8 @@ import { pathOnly } from '../lane-tagging/request-values';
 import { FilterPlugin, TICK_MS } from '../plugin';
 import { compileConfig, IsolationConfig } from './config';
 import { ControlStream } from './control';
-import { Flowing, resetFlowing } from './flowing';
 import { IsolationMetrics } from './metrics';
+import { OpenStreams, Place } from './open-streams';
 import { Closed, Gate } from './policy';
 import { keepOut } from './refusal';
 import { isOffline, startedAt } from './shared';
@@ -23,6 +23,8 @@ const MILLISECOND: u64 = 1_000_000;
 
 const SOURCE = new StreamSource();
 
+/** The requests that were let in and go on. */
+const flowing = new OpenStreams(StreamType.HttpRequest);
 /** That of the configuration in force; one before it, which still has requests, decides nothing any more. */
 let inForce: Gate | null = null;
 
@@ -66,7 +68,7 @@ export class IsolationPlugin extends FilterPlugin {
     if (inForce !== gate) return;
     const time = milliseconds();
     gate.see(isOffline(), time);
-    if (gate.drained(time)) this.metrics!.reset.add(resetFlowing(this.id));
+    if (gate.drained(time)) this.metrics!.reset.add(flowing.close(this.id));
   }
 
   onSecond(): void {
@@ -97,7 +99,9 @@ function milliseconds(): f64 {
 }
 
 @final
-class GuardedStream extends Flowing {
+class GuardedStream extends HttpStream {
+  private readonly place: Place = new Place();
+
   constructor(
     private readonly config: IsolationConfig,
     private readonly gate: Gate,
@@ -114,7 +118,7 @@ class GuardedStream extends Flowing {
       const check = equal(pathOnly(path()), this.config.healthPath);
       if (closed || (!check && this.matches(plan!))) return this.judge(state, check);
     }
-    this.enter();
+    flowing.enter(this.place, this);
     return FilterHeadersStatus.Continue;
   }
 
@@ -137,10 +141,10 @@ class GuardedStream extends Flowing {
   }
 
   onLog(): void {
-    this.leave();
+    flowing.leave(this.place);
   }
 
   onReset(): void {
-    this.leave();
+    flowing.leave(this.place);
   }
 }
