@@ -1,6 +1,7 @@
 import { ADMIN_CLUSTER, adminCluster, agentFields, type CentreAccess, cpuMonitor } from './agent.ts';
 import { centreCluster } from './centre.ts';
-import type { JsonObject, Mesh, RenderTarget } from './mesh.ts';
+import type { JsonObject, Mesh } from './mesh.ts';
+import type { RenderTarget } from './rendered.ts';
 import { statsConfig } from './stats.ts';
 import { secretsFolder } from './tls.ts';
 import { fileSource, PATHS } from './xds.ts';

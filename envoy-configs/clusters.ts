@@ -1,7 +1,8 @@
 import { CLASS, SHED } from '../filters/headers.ts';
 import { overridable } from './healing.ts';
-import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service, Steering } from './mesh.ts';
+import type { HealthCheck, Instance, InstancePorts, JsonObject, Lane, Service } from './mesh.ts';
 import type { Lossless } from './mesh-isolation.ts';
+import type { Steering } from './mesh-traffic.ts';
 
 /**
  * Clusters of one service as its callers see it.

@@ -1,4 +1,5 @@
-import { authorities, type Degradation, type JsonObject, type Mesh, type Service } from './mesh.ts';
+import { authorities, type JsonObject, type Mesh, type Service } from './mesh.ts';
+import type { Degradation } from './mesh-traffic.ts';
 
 /**
  * What a caller's `degradation` filter is told, in its own words; null when it has nothing to do. `caller` is a service's

@@ -1,6 +1,8 @@
 import { SERVED_LANE, WANTED_LANE } from '../filters/headers.ts';
 import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../filters/internal-headers.ts';
-import type { ChainRole, Fault, JsonObject, Place, Role } from './mesh.ts';
+import type { JsonObject } from './mesh.ts';
+import type { Fault } from './mesh-traffic.ts';
+import type { ChainRole, Place, Role } from './rendered.ts';
 import { fileSource, PATHS } from './xds.ts';
 
 /** HTTP filters of the chains, in Envoy v3 JSON: the stock ones, and the wasm one as it is referred to and as it is pushed. */

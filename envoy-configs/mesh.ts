@@ -1,4 +1,5 @@
 import type { Broker, Isolation, Lossless } from './mesh-isolation.ts';
+import type { Degradation, Fault, Priority, Redirect, Rule, Steering } from './mesh-traffic.ts';
 
 /**
  * The resolved model of one mesh: what `causeway.yaml` means once every default is filled in and every instance has its
@@ -210,77 +211,6 @@ export interface Gateway {
   readonly routes: readonly GatewayRoute[];
 }
 
-/** A diversion rule: requests that match get the lane's tag. Order matters; the first match wins. */
-export interface Rule {
-  readonly name: string;
-  /** `gateway`: tagged at every gateway; `sidecar`: tagged by the caller of the entrance service. */
-  readonly at: 'gateway' | 'sidecar';
-  /** The service at which the lane's traffic enters. */
-  readonly entrance: string;
-  /** A request matcher in the words of the lane-tagging filter. */
-  readonly match: JsonObject;
-  readonly lane: string;
-}
-
-/** Where steered traffic goes: an ordered chain of lanes, or exactly one instance. */
-export type Target = { readonly lanes: readonly string[] } | { readonly instance: string };
-
-/** Caller-side: share of (or one interface of) the calls to some services goes elsewhere. */
-export interface Steering {
-  readonly name: string;
-  /** Callees; empty = every service. */
-  readonly services: readonly string[];
-  /** Callers by service name; empty = every caller. */
-  readonly callers: readonly string[];
-  /** Only requests that want one of these lanes; empty = any. The baseline's name stands for untagged. */
-  readonly fromLanes: readonly string[];
-  /** Interface of the callee; empty = all. */
-  readonly interface: string;
-  /** A request matcher, or null for all. */
-  readonly match: JsonObject | null;
-  /** 0–100, sticky by trace. */
-  readonly percent: number;
-  readonly to: readonly WeightedTarget[];
-}
-
-export interface WeightedTarget {
-  readonly target: Target;
-  readonly weight: number;
-}
-
-/** Provider-side: an instance's own sidecar forwards a share of what it receives to another unit, one hop only. */
-export interface Redirect {
-  readonly name: string;
-  readonly service: string;
-  /** Instances of these lanes redirect. */
-  readonly fromLanes: readonly string[];
-  readonly interface: string;
-  readonly match: JsonObject | null;
-  readonly percent: number;
-  readonly to: string;
-}
-
-/** A fault drill confined to one lane: stock fault filter, matched on the tag header. */
-export interface Fault {
-  readonly name: string;
-  readonly lane: string;
-  /** Where: at the inbound side of these services; empty = every service. */
-  readonly services: readonly string[];
-  readonly percent: number;
-  /** HTTP status 200–599, or 0 for none. */
-  readonly abortStatus: number;
-  /** Milliseconds, or 0 for none. */
-  readonly delayMs: number;
-}
-
-/** Gives requests a priority class; the first match wins. */
-export interface Priority {
-  /** 0 health and control, 1 core, 5 default, 8 batch, 9 stress test. */
-  readonly class: number;
-  /** A request matcher. */
-  readonly match: JsonObject;
-}
-
 /** Settings of the trace-propagation filter, as its own schema words them. */
 export interface TraceSettings {
   readonly section: JsonObject;
@@ -302,22 +232,6 @@ export interface FilterSwitches {
   readonly 'outlier-blacklist': FilterSwitch;
   readonly isolation: FilterSwitch;
   readonly degradation: FilterSwitch;
-}
-
-/** What callers do without for now. Rules are in the words of the filter beside `from` and `to`. */
-export interface Degradation {
-  readonly drops: readonly (JsonObject & {
-    readonly name: string;
-    /** Callers: services and gateways; empty = everybody. */
-    readonly from: readonly string[];
-    /** Callees; empty = every service. */
-    readonly to: readonly string[];
-  })[];
-  readonly cuts: readonly (JsonObject & {
-    readonly name: string;
-    readonly from: readonly string[];
-    readonly service: string;
-  })[];
 }
 
 /** The singleton that asks Envoy's own admin. */
@@ -391,48 +305,6 @@ export interface Mesh {
   readonly report: boolean;
   /** How long a removed instance may finish what it has, after everybody has stopped calling it. */
   readonly drainMs: number;
-}
-
-/** Role of a chain; also `vm_config.configuration`, so that roles never share a VM. */
-export type Role = 'gateway' | 'inbound' | 'outbound' | 'upstream' | 'network';
-/** Those that stand in a listener's chain. */
-export type ChainRole = Exclude<Role, 'upstream' | 'network'>;
-/** Chains with a wasm filter: those of the roles, and an instance's control listener, whose filter shares the VM of its inbound side. */
-export type Place = ChainRole | 'control';
-
-/** Where a rendered node will live on the machine (or in the container) that runs its Envoy. */
-export interface RenderTarget {
-  /** Absolute path of `causeway.wasm`. */
-  readonly wasmPath: string;
-  /** Absolute directory of a node's files. */
-  nodeDir(id: string): string;
-  /** Absolute path of a node's admin socket; its directory is to be mode 0700. At most 107 bytes. */
-  adminSocket(id: string): string;
-  /** Absolute path of a node's access log. */
-  accessLog(id: string): string;
-}
-
-/** Everything one Envoy needs. Writing `files` below `dir` and running `envoy -c <dir>/<bootstrap>` starts it. */
-export interface RenderedNode {
-  /** Instance id or gateway id; unique in the mesh. */
-  readonly id: string;
-  readonly kind: 'gateway' | 'sidecar';
-  /** Absolute; what the files refer to each other by. */
-  readonly dir: string;
-  /** Relative path → content. Replace each by atomic rename; `bootstrap` is read once, at start. */
-  readonly files: Readonly<Record<string, string>>;
-  /** Relative path of the bootstrap in `files`. */
-  readonly bootstrap: string;
-  /** Directory of its certificate, key and token, which must be there before it starts; null = it needs none. */
-  readonly secrets: string | null;
-  /** Absolute path of the admin interface's Unix socket. */
-  readonly adminSocket: string;
-  readonly accessLog: string;
-  readonly concurrency: number;
-  /** Further words of Envoy's command line. */
-  readonly args: readonly string[];
-  /** `address:port` of each listener, to wait for readiness. */
-  readonly listeners: readonly string[];
 }
 
 /** Finds an instance by id; undefined when there is none. */

@@ -3,9 +3,9 @@ import { parse, stringify } from 'yaml';
 import { yamlOf } from './istio/kube.ts';
 import { DEFAULT_MODULE, resolveIstio } from './istio/options.ts';
 import { renderIstio } from './istio/render.ts';
-import type { RenderTarget } from './mesh.ts';
 import { renderObservability } from './observability/render.ts';
 import { renderMesh } from './render.ts';
+import type { RenderTarget } from './rendered.ts';
 import { resolveMesh } from './resolve.ts';
 import { type CausewayConfig, CausewaySchema } from './schema.ts';
 

@@ -12,17 +12,8 @@ import {
   type ListenerContext,
   outboundListener,
 } from './listeners.ts';
-import {
-  calleesOf,
-  type Gateway,
-  type Instance,
-  type JsonObject,
-  type Mesh,
-  type RenderedNode,
-  type RenderTarget,
-  type Role,
-  type Service,
-} from './mesh.ts';
+import { calleesOf, type Gateway, type Instance, type JsonObject, type Mesh, type Service } from './mesh.ts';
+import type { RenderedNode, RenderTarget, Role } from './rendered.ts';
 import {
   APPLICATION,
   gatewayRoutes,

@@ -1,8 +1,6 @@
 import type {
   AgentSettings,
   CentreSettings,
-  Degradation,
-  Fault,
   FilterSwitch,
   Gateway,
   Instance,
@@ -12,13 +10,11 @@ import type {
   Limits,
   Mesh,
   RateLimitService,
-  Redirect,
-  Rule,
   Service,
-  Steering,
   Trust,
 } from './mesh.ts';
 import type { Broker, Isolation, Lossless } from './mesh-isolation.ts';
+import type { Degradation, Fault, Redirect, Rule, Steering } from './mesh-traffic.ts';
 import { resolveMeshTls, resolveServiceTls } from './resolve-tls.ts';
 import type { CausewayConfig } from './schema.ts';
 import { milliseconds } from './schema-parts.ts';

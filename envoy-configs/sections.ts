@@ -3,17 +3,9 @@ import { degradationSection } from './degradation.ts';
 import { outlierSection } from './healing.ts';
 import { isolationSection } from './isolation.ts';
 import { limitSection, readsClasses } from './limits.ts';
-import {
-  authorities,
-  type Instance,
-  type JsonObject,
-  type Mesh,
-  type Redirect,
-  type Role,
-  type Rule,
-  type Service,
-  type Trust,
-} from './mesh.ts';
+import { authorities, type Instance, type JsonObject, type Mesh, type Service, type Trust } from './mesh.ts';
+import type { Redirect, Rule } from './mesh-traffic.ts';
+import type { Role } from './rendered.ts';
 import { gatewayTlsSection, outboundTlsSection } from './sections-tls.ts';
 
 /**

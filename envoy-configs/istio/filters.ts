@@ -1,7 +1,9 @@
 import { SERVED_LANE } from '../../filters/headers.ts';
 import { earlyStrip, type HttpFilter, pluginName, stripAnswersFilter, wasmExtension, wasmType } from '../filters.ts';
 import { APPLICATION_HEADERS, SHED_TO_METADATA, unreachedReply } from '../lane-routing.ts';
-import type { ChainRole, Fault, Gateway, JsonObject, Mesh } from '../mesh.ts';
+import type { Gateway, JsonObject, Mesh } from '../mesh.ts';
+import type { Fault } from '../mesh-traffic.ts';
+import type { ChainRole } from '../rendered.ts';
 import { envoyFilter, type Patch } from './envoy-filter.ts';
 import type { Resource } from './kube.ts';
 import type { IstioOptions, ModuleReference } from './options.ts';

@@ -1,4 +1,5 @@
-import type { ChainRole, JsonObject } from '../mesh.ts';
+import type { JsonObject } from '../mesh.ts';
+import type { ChainRole } from '../rendered.ts';
 import { type Resource, resource } from './kube.ts';
 import type { IstioOptions } from './options.ts';
 

@@ -1,4 +1,5 @@
-import type { Mesh, RenderedNode } from '../../envoy-configs/mesh.ts';
+import type { Mesh } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import type { NodePlan } from '../drivers/driver.ts';
 
 /** A running node whose files are to change while it goes on serving. */

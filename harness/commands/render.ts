@@ -1,8 +1,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { stringify } from 'yaml';
-import type { RenderTarget } from '../../envoy-configs/mesh.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
+import type { RenderTarget } from '../../envoy-configs/rendered.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { DriverName } from '../apply/record.ts';
 import { findAssets } from '../cli/assets.ts';

@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { RenderedNode } from '../../envoy-configs/mesh.ts';
 import { renderMesh, staticForm } from '../../envoy-configs/render.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { issueTokens } from '../centre/tokens.ts';
 import { findAssets } from '../cli/assets.ts';

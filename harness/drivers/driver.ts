@@ -1,5 +1,6 @@
 import { isIsolated } from '../../envoy-configs/isolation.ts';
-import type { Instance, Mesh, RenderedNode, Service } from '../../envoy-configs/mesh.ts';
+import type { Instance, Mesh, Service } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 
 /** The application beside a sidecar; a gateway has none. */
 export interface AppPlan {

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { mkdir, rename, rmdir, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import type { RenderedNode, RenderTarget } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode, RenderTarget } from '../../envoy-configs/rendered.ts';
 import { alive } from '../process/child.ts';
 
 /** Linux gives a Unix socket's path 108 bytes with the closing NUL; names of nodes need some of them. */

@@ -1,7 +1,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { request } from 'undici';
-import type { Instance, JsonObject, Mesh, RenderedNode } from '../../envoy-configs/mesh.ts';
+import type { Instance, JsonObject, Mesh } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { discoveryFile, PATHS, resourcesOf } from '../../envoy-configs/xds.ts';
 import { Deployment } from '../apply/deployment.ts';

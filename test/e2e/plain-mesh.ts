@@ -1,4 +1,5 @@
-import type { Instance, JsonObject, RenderedNode, RenderTarget } from '../../envoy-configs/mesh.ts';
+import type { Instance, JsonObject } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode, RenderTarget } from '../../envoy-configs/rendered.ts';
 import type { NodePlan } from '../../harness/drivers/driver.ts';
 
 /**

@@ -1,14 +1,7 @@
 import type { IstioOptions } from '../../envoy-configs/istio/options.ts';
 import type { IstioFile } from '../../envoy-configs/istio/render.ts';
-import type {
-  Gateway,
-  Instance,
-  JsonObject,
-  Mesh,
-  RenderedNode,
-  RenderTarget,
-  Service,
-} from '../../envoy-configs/mesh.ts';
+import type { Gateway, Instance, JsonObject, Mesh, Service } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode, RenderTarget } from '../../envoy-configs/rendered.ts';
 import { type NodePlan, planOf } from '../../harness/drivers/driver.ts';
 import { podLabels } from './workloads.ts';
 

@@ -2,15 +2,8 @@ import type { Resource } from '../../envoy-configs/istio/kube.ts';
 import { hostOf, type IstioOptions, instanceOf, laneLabels } from '../../envoy-configs/istio/options.ts';
 import type { IstioFile } from '../../envoy-configs/istio/render.ts';
 import { laneAccessLog } from '../../envoy-configs/lane-routing.ts';
-import {
-  type ChainRole,
-  calleesOf,
-  type Instance,
-  type JsonObject,
-  type Mesh,
-  type RenderTarget,
-  type Service,
-} from '../../envoy-configs/mesh.ts';
+import { calleesOf, type Instance, type JsonObject, type Mesh, type Service } from '../../envoy-configs/mesh.ts';
+import type { ChainRole, RenderTarget } from '../../envoy-configs/rendered.ts';
 
 /**
  * What a cluster has before Causeway comes: services, Pods with their labels, where each sidecar listens. On this machine a

@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import type { Instance, Mesh, RenderedNode } from '../../envoy-configs/mesh.ts';
+import type { Instance, Mesh } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import { Deployment } from '../../harness/apply/deployment.ts';
 import { setTls } from '../../harness/config/edit-tls.ts';
 import { parseConfig } from '../../harness/config/load.ts';

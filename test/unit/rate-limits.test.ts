@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { rateLimitDescriptors } from '../../envoy-configs/cluster-limits.ts';
-import type { JsonObject, Mesh, RenderedNode } from '../../envoy-configs/mesh.ts';
+import type { JsonObject, Mesh } from '../../envoy-configs/mesh.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { PATHS, resourcesOf } from '../../envoy-configs/xds.ts';
 import { parseConfig } from '../../harness/config/load.ts';
