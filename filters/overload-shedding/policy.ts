@@ -6,12 +6,14 @@
  * flight with a cap for its class. The step of an overload is met by the caps, per request; ticks move only thresholds.
  */
 import { Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { Bucket } from './bucket';
 import { Estimator } from './estimator';
 import { InFlight } from './in-flight';
 import { baseOf, Flag, Merge, provenOf, recordAge } from './merge';
-import { Meter, Sum, WINDOW_MS } from './meter';
+import { Meter, Sum } from './meter';
 import { ALL, COHORTS, CONTROL, CORE, DEFAULT, patience, STRESS } from './priority';
 import { Probe } from './probe';
+import { Reasons, since } from './reasons';
 import { thresholdFor } from './threshold';
 
 /** In flight that is allowed before anything is proven, and in the first second of life. */
@@ -21,32 +23,14 @@ const NEWBORN_MS: f64 = 1000;
 const CORE_FLOOR: f64 = 5;
 const HOT_FLOOR: f64 = 3;
 const BATCH_FLOOR: f64 = 2;
-/**
- * Token bucket of the calm state: this much of the proven throughput, and so many standard deviations of a Poisson count over
- * the window, since a mean that is never exceeded is no mean.
- */
-const BUCKET_RATE: f64 = 1.05;
-const BUCKET_DEVIATIONS: f64 = 2.5;
-const BUCKET_BURST_MS: f64 = 60;
-const BUCKET_LEAST: f64 = 16;
 /** T2* is at least the time of so many completions: less queue than that leaves slots idle. */
 const TARGET_COMPLETIONS: f64 = 2;
 const MOST_TARGET: f64 = 3;
-/** Hot by T2 after so many completions at least. */
-const QUEUE_HOT_COMPLETIONS: f64 = 20;
 /** More room where service times spread: a slot that is held long says nothing of the next. */
 const SPREAD_ROOM: f64 = 0.25;
 /** Another worker's count is asked for at most this often. */
 const LIVE_MS: f64 = 1;
-/** Hot by T2, by growth, by CPU: for how long it must hold. */
-const QUEUE_HOT_MS: f64 = 200;
-const GROWTH_HOT_MS: f64 = 300;
-/** Ticks over which requests in flight must grow, and by how many standard deviations of their number. */
-const GROWTH_TICKS: i32 = 4;
-const GROWTH_LEAST: f64 = 6;
-const GROWTH_DEVIATIONS: f64 = 4;
-const CPU_HOT_MS: f64 = 2000;
-const CPU_HOT: f64 = 0.85;
+/** Hot when nothing has completed for so long although there is work. */
 const STALL_MS: f64 = 400;
 /** Calm again after so long without a refusal. */
 const CALM_MS: f64 = 500;
@@ -101,9 +85,7 @@ export class Shedder {
   /** Since when there has been work in flight without a completion. */
   private waitingSince: f64 = 0;
   private admitted: u32 = 0;
-  private bucketRate: f64 = 0;
-  private tokens: f64 = BUCKET_LEAST;
-  private refilledAt: f64 = 0;
+  private readonly bucket: Bucket = new Bucket();
   private askedAt: f64 = 0;
   private peersAdmitted: f64 = 0;
 
@@ -123,11 +105,7 @@ export class Shedder {
   private aim: f64 = 15;
   private ownReason: f64 = -1e9;
   private refusedAt: f64 = -1e9;
-  private queueSince: f64 = 0;
-  private growthSince: f64 = 0;
-  private cpuSince: f64 = 0;
-  private inFlightBefore: StaticArray<f64> = new StaticArray<f64>(GROWTH_TICKS);
-  private ticks: i32 = 0;
+  private readonly reasons: Reasons = new Reasons();
   private readonly measure: Probe = new Probe();
 
   constructor(
@@ -139,8 +117,8 @@ export class Shedder {
   /** A request in the calm state. True: admitted. False: the state is hot from now on, and the request must be judged. */
   admitCalm(now: f64): bool {
     this.meter.add(Sum.Offered, 1);
-    this.refill(now);
-    if (this.tokens < 1 && this.inFlight(now, this.calmCap) >= this.calmCap) {
+    this.bucket.refill(this.estimator.proven, now);
+    if (this.bucket.tokens < 1 && this.inFlight(now, this.calmCap) >= this.calmCap) {
       this.heat(now);
       return false;
     }
@@ -173,7 +151,7 @@ export class Shedder {
       this.meter.add(Sum.Refused, 1);
       return false;
     }
-    this.refill(now);
+    this.bucket.refill(this.estimator.proven, now);
     this.admit();
     return true;
   }
@@ -260,7 +238,7 @@ export class Shedder {
     const least = TARGET_COMPLETIONS / max(0.001, estimator.proven);
     this.aim = max(this.target, min(least, MOST_TARGET * this.target));
     this.watchQueue(now);
-    this.watchReasons(cpu, elapsed, now);
+    this.watchReasons(cpu, now);
     if (this.hot) this.steer(elapsed, now);
     if (leads) this.probe(now);
     const measure = this.measure;
@@ -290,7 +268,7 @@ export class Shedder {
   private admit(): void {
     this.lastNumber = this.flight.admit();
     this.admitted++;
-    this.tokens -= 1;
+    this.bucket.tokens -= 1;
   }
 
   private capOf(class_: i32, key: i32): f64 {
@@ -319,16 +297,7 @@ export class Shedder {
   private spendOthers(): void {
     const more = this.peers.admitted - this.peersAdmitted;
     this.peersAdmitted = this.peers.admitted;
-    if (more > 0) this.tokens -= more;
-  }
-
-  private refill(now: f64): void {
-    const elapsed = now - this.refilledAt;
-    this.refilledAt = now;
-    const proven = this.estimator.proven;
-    const burst = max(BUCKET_LEAST, proven * BUCKET_BURST_MS);
-    if (elapsed > 0) this.tokens = min(burst, this.tokens + elapsed * this.bucketRate);
-    this.tokens = max(-burst, this.tokens);
+    if (more > 0) this.bucket.tokens -= more;
   }
 
   private heat(now: f64): void {
@@ -359,27 +328,12 @@ export class Shedder {
     else this.queue = max(this.queue, waited);
   }
 
-  private watchReasons(cpu: f64, elapsed: f64, now: f64): void {
-    const sums = this.sums;
-    const target = this.aim;
-    const estimator = this.estimator;
-    const stalled = now - this.waitingSince >= max(STALL_MS, 2 * estimator.base);
-    if (!(estimator.exact && this.queue > 2 * target)) this.queueSince = now;
-    // A slower dependency lets requests in flight grow once, for as long as it has become slower.
-    if (estimator.exact || sums.inFlight < this.calmCap) this.growthSince = now;
-    const at = this.ticks++ % GROWTH_TICKS;
-    const grown = sums.inFlight - unchecked(this.inFlightBefore[at]);
-    unchecked((this.inFlightBefore[at] = sums.inFlight));
-    const noise = GROWTH_DEVIATIONS * Math.sqrt(max<f64>(0, 2 * sums.inFlight - grown));
-    const grows = grown > max(GROWTH_LEAST, noise);
-    if (!(cpu >= CPU_HOT)) this.cpuSince = now;
+  private watchReasons(cpu: f64, now: f64): void {
+    const stalled = now - this.waitingSince >= max(STALL_MS, 2 * this.estimator.base);
     const reason =
-      stalled ||
-      since(this.queueSince, now) >= max(QUEUE_HOT_MS, QUEUE_HOT_COMPLETIONS / max(0.001, estimator.proven)) ||
-      (grows && since(this.growthSince, now) >= GROWTH_HOT_MS + min<f64>(estimator.t3, 2000)) ||
-      since(this.cpuSince, now) >= CPU_HOT_MS;
+      this.reasons.watch(this.estimator, this.queue, this.aim, this.sums.inFlight, this.calmCap, cpu, now) || stalled;
     if (reason) this.ownReason = now;
-    if (reason || (sums.flags & Flag.Hot) !== 0) this.enterHot(now);
+    if (reason || (this.sums.flags & Flag.Hot) !== 0) this.enterHot(now);
   }
 
   private steer(elapsed: f64, now: f64): void {
@@ -406,9 +360,7 @@ export class Shedder {
       this.hot = false;
       this.threshold = ALL;
       this.told = ALL;
-      this.queueSince = now;
-      this.growthSince = now;
-      this.cpuSince = now;
+      this.reasons.forget(now);
     }
   }
 
@@ -445,7 +397,7 @@ export class Shedder {
     this.batchCap = max(BATCH_FLOOR, this.cap(STRESS));
     this.idleCap = proven * base;
     this.idleOwnCap = proven * (base + this.aim / 2);
-    this.bucketRate = proven * BUCKET_RATE + BUCKET_DEVIATIONS * Math.sqrt(proven / WINDOW_MS);
+    this.bucket.aim(proven);
   }
 
   private cap(class_: i32): f64 {
@@ -453,9 +405,4 @@ export class Shedder {
     const room = patience(class_) * this.aim * (1 + SPREAD_ROOM * estimator.spread);
     return estimator.proven * (estimator.base + room);
   }
-}
-
-/** Time passed, 0 where the clock was set back. */
-function since(then: f64, now: f64): f64 {
-  return max<f64>(0, now - then);
 }
