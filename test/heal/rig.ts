@@ -10,7 +10,7 @@ import type { LbPolicy } from '../../envoy-configs/mesh.ts';
 import type { Envoy } from '../../harness/envoy/launcher.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { type Answer, call, envoy, listener, service } from '../bench/fallback-retry/rig.ts';
-import { compilePlugin } from '../support/compile-plugin.ts';
+import { suiteFilter } from '../support/suite-filter.ts';
 
 /**
  * Callers of one service whose hosts fail in every way: one with the suite, and one peer whose hosts native
@@ -77,7 +77,7 @@ export async function caller(options: CallerOptions): Promise<Caller> {
           name: 'outbound',
           address,
           port: PORT,
-          filters: [await suiteFilter(sections), fallbackBridge()],
+          filters: [await suiteFilter('causeway', 'outbound', sections), fallbackBridge()],
           routes: serviceRoutes(callee, scheme),
         }),
         listener({ name: 'peer', address, port: PEER_PORT, routes: [peerRoute] }),
@@ -111,27 +111,6 @@ function nativeCluster(clusters: readonly Cluster[]): object {
     lb_policy: 'ROUND_ROBIN',
     load_assignment: { ...(rest.load_assignment as LoadAssignment), cluster_name: 'peer' },
     outlier_detection: { max_ejection_percent: 50 },
-  };
-}
-
-async function suiteFilter(sections: object): Promise<object> {
-  const text = (value: string) => ({ '@type': 'type.googleapis.com/google.protobuf.StringValue', value });
-  return {
-    name: 'causeway',
-    typed_config: {
-      '@type': 'type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm',
-      config: {
-        name: 'causeway',
-        root_id: 'causeway',
-        vm_config: {
-          vm_id: 'causeway',
-          runtime: 'envoy.wasm.runtime.v8',
-          configuration: text('outbound'),
-          code: { local: { filename: await compilePlugin('filters/suite.ts') } },
-        },
-        configuration: text(JSON.stringify(sections)),
-      },
-    },
   };
 }
 
