@@ -2,16 +2,17 @@
  * `make bench-overload`: overload protection beside what stock Envoy offers, on one rig, by an open-loop load. Medians over
  * seeds. Writes build/bench-overload.json and build/bench-overload.svg.
  *
- *   npx tsx test/bench-overload/main.ts [--quick] [--step <name>] [--scenario <name>] [--variant <name>] [--seeds 1,2,3] [--report]
+ *   npx tsx test/bench-overload/main.ts [--quick] [--step <name>] [--scenario <name>] [--variant <name>] [--seeds 1,2,3]
+ *       [--collect | --report]
  *
- * With `--step`, `--scenario` or `--variant` only those trials are run and their results put in place of earlier ones; `--report` runs
- * nothing and judges what there is. `--quick` takes a minute and asserts what holds on any machine.
+ * With `--step`, `--scenario` or `--variant` only those trials are run and their results put in place of earlier ones; `--collect` judges
+ * nothing, `--report` runs nothing and judges what there is. `--quick` takes a minute and asserts what holds on any machine.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { stopAll } from '../bench/envoy.ts';
+import { runBenchmark } from '../bench/envoy.ts';
 import { allHold, verdictLines, writeFigures } from '../figures/figures.ts';
 import { overloadFigures } from './figures.ts';
 import { quick } from './quick.ts';
@@ -22,6 +23,7 @@ import { ourName, runStep, steps } from './steps.ts';
 const { values: options } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    collect: { type: 'boolean', default: false },
     report: { type: 'boolean', default: false },
     step: { type: 'string', multiple: true },
     scenario: { type: 'string', multiple: true },
@@ -51,30 +53,19 @@ async function run(): Promise<void> {
   }
 }
 
-async function main(): Promise<void> {
+await runBenchmark(async () => {
   say(`${cpus().length} × ${cpus()[0]?.model ?? 'unknown processor'}, load ${loadavg()[0]?.toFixed(1)}`);
-  try {
-    if (options.quick) {
-      process.exitCode = (await quick(say)) ? 0 : 1;
-      return;
-    }
-    if (!options.report) await run();
-    const results = allResults();
-    writeFileSync(SVG, resultChart(results, ourName('exact', 1)));
-    const figures = writeFigures('bench-overload', overloadFigures(results));
-    say(
-      `\n${resultTable(results)}\nbuild/bench-overload.json, build/bench-overload.svg\n${verdictLines(figures).join('\n')}`,
-    );
-    process.exitCode = allHold(figures) ? 0 : 1;
-  } finally {
-    await stopAll();
+  if (options.quick) {
+    process.exitCode = (await quick(say)) ? 0 : 1;
+    return;
   }
-}
-
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    void stopAll().then(() => process.exit(130));
-  });
-}
-await main();
-process.exit();
+  if (!options.report) await run();
+  if (options.collect) return;
+  const results = allResults();
+  writeFileSync(SVG, resultChart(results, ourName('exact', 1)));
+  const figures = writeFigures('bench-overload', overloadFigures(results));
+  say(
+    `\n${resultTable(results)}\nbuild/bench-overload.json, build/bench-overload.svg\n${verdictLines(figures).join('\n')}`,
+  );
+  process.exitCode = allHold(figures) ? 0 : 1;
+});

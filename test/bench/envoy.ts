@@ -72,6 +72,22 @@ export async function stopAll(): Promise<void> {
   await Promise.all([...running].map((envoy) => envoy.stop()));
 }
 
+/** Runs a benchmark as the process's only work; whatever it has started ends with it, also by Ctrl-C. */
+export async function runBenchmark(main: () => Promise<void>): Promise<never> {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => {
+      void stopAll().then(() => process.exit(130));
+    });
+  }
+  try {
+    await main();
+  } finally {
+    await stopAll();
+  }
+  // Sockets kept alive by the probes are nothing to wait for.
+  process.exit();
+}
+
 function isWorker(threadName: string): boolean {
   return threadName.startsWith('wrk:worker');
 }

@@ -8,7 +8,7 @@
  */
 import { cpus, loadavg } from 'node:os';
 import { allHold, type Measured, verdictLines, writeFigures } from '../figures/figures.ts';
-import { stopAll } from './envoy.ts';
+import { runBenchmark } from './envoy.ts';
 import { growthFigures, latencyFigures, profileFigures, resourceFigures, workersFigures } from './figures.ts';
 import { startGrowth } from './growth.ts';
 import { measureLatency } from './latency.ts';
@@ -81,22 +81,9 @@ async function run(): Promise<Measured[]> {
   ];
 }
 
-async function main(): Promise<void> {
-  try {
-    const figures = writeFigures('bench', await run());
-    say(`\nbuild/bench.json\n${verdictLines(figures).join('\n')}`);
-    if (quick) say('--quick: too short to judge; the targets above are not counted');
-    process.exitCode = quick || allHold(figures) ? 0 : 1;
-  } finally {
-    await stopAll();
-  }
-}
-
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  process.once(signal, () => {
-    void stopAll().then(() => process.exit(130));
-  });
-}
-await main();
-// Sockets kept alive by the probes are nothing to wait for.
-process.exit();
+await runBenchmark(async () => {
+  const figures = writeFigures('bench', await run());
+  say(`\nbuild/bench.json\n${verdictLines(figures).join('\n')}`);
+  if (quick) say('--quick: too short to judge; the targets above are not counted');
+  process.exitCode = quick || allHold(figures) ? 0 : 1;
+});
