@@ -73,12 +73,12 @@ bench-overload: setup build ## overload protection beside stock Envoy's; writes 
 	@$(TSX) test/bench-overload/main.ts
 
 .PHONY: drill
-drill: setup build ## faults under load beside the peers, one table a part (PARTS="heal tls"); writes build/drill.json; tls needs wrk
+drill: setup build ## faults under load beside the peers, one table a part (PARTS="heal tls centre"); writes build/drill.json; tls needs wrk
 	@$(TSX) test/drill/main.ts $(PARTS)
 
 .PHONY: verify
-verify: setup build ## everything at full size; summaries go to docs/figures
-	@$(TSX) tools/verify.ts
+verify: setup build ## everything at full size (STEPS="bench flood": only these); the summary goes to docs/figures
+	@$(TSX) tools/verify.ts $(STEPS)
 
 .PHONY: clean
 clean: ## remove everything that was built or left behind

@@ -4,11 +4,12 @@
  * CAUSEWAY_SCALE divides the long ones: 1 is full size.
  */
 import { allHold, type Measured, verdictLines, writeFigures } from '../figures/figures.ts';
+import { centre } from './centre/part.ts';
 import { heal } from './heal/part.ts';
 import { type Part, table } from './part.ts';
 import { tls } from './tls/part.ts';
 
-const PARTS: readonly Part[] = [heal, tls];
+const PARTS: readonly Part[] = [heal, tls, centre];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !PARTS.some((part) => part.name === name));
