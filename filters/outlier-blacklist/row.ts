@@ -82,6 +82,8 @@ export enum Outcome {
   Error,
   /** The connection could not be made or broke before an answer. */
   ConnectionFailure,
+  /** A tunnel, such as a WebSocket: an answer, but how long it was open is its users' affair. */
+  Tunnel,
 }
 
 /** Adds a request to its host's row. */
@@ -92,6 +94,7 @@ export function countRequest(row: usize, outcome: Outcome, micros: u64): void {
     store<u32>(at, load<u32>(at, BY_TIME) + 1, BY_TIME);
     return;
   }
+  if (outcome === Outcome.Tunnel) return;
   store<u32>(row, load<u32>(row, ERRORS) + 1, ERRORS);
   if (outcome === Outcome.ConnectionFailure) store<u32>(row, load<u32>(row, FAILURES) + 1, FAILURES);
 }

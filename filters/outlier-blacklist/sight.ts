@@ -26,6 +26,8 @@ const CONNECTION_FLAGS: u64 = 0x10 | 0x20 | 0x40;
 /** No healthy host, a circuit breaker, no route, a drill of this proxy: the host had no part in it. */
 const OWN_FLAGS: u64 = 0x2 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800;
 
+const SWITCHING_PROTOCOLS: i64 = 101;
+
 /** No statement about the host. */
 export const UNJUDGED: i32 = -1;
 
@@ -41,6 +43,7 @@ export function outcome(grpc: bool): i32 {
   // The caller has gone before an answer: its patience is the best that is known of the host's time.
   if (!present(answer)) return Outcome.Success;
   const status = parseDecimal(answer);
+  if (status === SWITCHING_PROTOCOLS) return Outcome.Tunnel;
   if (status < 500 || status === 501 || status === 505) return grpc ? grpcOutcome() : Outcome.Success;
   if (refusedByMesh()) return UNJUDGED;
   const flags = getPropertyU64(FLAGS, 0);

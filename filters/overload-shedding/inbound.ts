@@ -32,6 +32,7 @@ const LEAST_TICK_MS: f64 = 50;
 
 const CLASS_NAME = ascii(CLASS);
 const DROPPED_NAME = ascii(DROPPED);
+const UPGRADE = ascii('upgrade');
 const CODE_DETAILS = propertyPath('response.code_details');
 const VIA_UPSTREAM = ascii('via_upstream');
 const TIMEOUT = ascii('timeout');
@@ -147,12 +148,12 @@ export class InboundStream extends HttpStream {
     const shedder = this.shedder;
     this.begun = time;
     const first = !shedder.hot;
-    if (first && shedder.admitCalm(time)) return this.admitted();
-    return this.judge(first, time);
+    if (first && shedder.admitCalm(time)) return this.admitted(endOfStream);
+    return this.judge(first, time, endOfStream);
   }
 
   /** `first`: this very request has made the state hot. */
-  private judge(first: bool, time: f64): FilterHeadersStatus {
+  private judge(first: bool, time: f64, whole: bool): FilterHeadersStatus {
     const inbound = this.inbound;
     const shedder = this.shedder;
     const class_ = this.classOfRequest();
@@ -160,14 +161,17 @@ export class InboundStream extends HttpStream {
     const dropped = shedder.isOver(class_, drawn) ? this.heldBack() : 0;
     if (first) shedder.count(class_, dropped);
     else shedder.offer(class_, dropped);
-    if (shedder.judge(class_, drawn, time)) return this.admitted();
+    if (shedder.judge(class_, drawn, time)) return this.admitted(whole);
     unchecked(inbound.metrics.refused[class_]).add();
     return inbound.refusal.refuse(shedder.told);
   }
 
-  private admitted(): FilterHeadersStatus {
-    this.number = this.shedder.lastNumber;
+  /** A tunnel, such as a WebSocket, is judged like any request and then held by nobody: it says nothing of work. */
+  private admitted(whole: bool): FilterHeadersStatus {
+    const number = this.shedder.lastNumber;
     this.inbound.metrics.admitted.add();
+    if (!whole && present(header(UPGRADE))) this.shedder.end(number, End.Unsent, 0, NaN, 0);
+    else this.number = number;
     return FilterHeadersStatus.Continue;
   }
 
@@ -206,9 +210,10 @@ export class InboundStream extends HttpStream {
 
   /** Without a log, nothing is known but that the request is over. */
   onReset(): void {
-    if (this.number === 0) return;
+    const number = this.number;
+    if (number === 0) return;
     this.number = 0;
-    this.shedder.end(0, End.Unsent, 0, NaN, 0);
+    this.shedder.end(number, End.Unsent, 0, NaN, 0);
   }
 }
 

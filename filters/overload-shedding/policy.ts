@@ -173,12 +173,12 @@ export class Shedder {
   lastNumber: u32 = 0;
 
   /**
-   * An admitted request has ended after `t3` ms. `t2` in ms, `NaN` where the application does not say. `t3` below 0, by a
+   * An admitted request has ended after `t3` ms; nothing is learned from a stream. `t2` in ms, `NaN` where the application does not say. `t3` below 0, by a
    * clock that was set back, counts as 0.
    */
   end(number: u32, how: End, t3: f64, t2: f64, now: f64): void {
     if (how === End.Completed) {
-      this.flight.complete(number);
+      if (!this.flight.complete(number)) return;
       const meter = this.meter;
       this.measure.sample(now - t3, t3);
       meter.add(Sum.Completed, 1);
@@ -192,7 +192,7 @@ export class Shedder {
     } else if (how === End.Cancelled) {
       this.flight.cancel(number, now);
     } else {
-      this.flight.leave();
+      this.flight.leave(number);
     }
   }
 
@@ -204,6 +204,7 @@ export class Shedder {
       this.ticked = now;
     }
     this.meter.roll(now);
+    this.flight.age(now);
     this.sums.begin();
   }
 

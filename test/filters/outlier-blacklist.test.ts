@@ -102,6 +102,22 @@ beforeEach(() => {
 const calls = (stream: HttpStream, callback: string) =>
   stream.calls(callback).map(({ name }) => name.replace('proxy_', ''));
 
+describe('a host with tunnels', () => {
+  it.each([
+    ['101', undefined],
+    ['200', 2],
+  ])('whose answers of status %s are long open leaves %s hosts to choose', (status, left) => {
+    const open: HttpStream[] = [];
+    for (let i = 0; i < 400; i++) {
+      open.push(caller.send());
+      if (open.length > 20) caller.answer(open.shift() as HttpStream, 1, { status });
+      for (const other of [2, 3]) caller.answer(caller.send(), other);
+      caller.host.clock.advance(25);
+    }
+    expect(caller.hosts()?.length).toBe(left);
+  });
+});
+
 describe('host calls', () => {
   it('are 2 for a request and 3 for its end while nothing is listed', () => {
     caller.traffic(2, [OK, OK, OK]);

@@ -44,6 +44,45 @@ describe('a calm instance', () => {
   });
 });
 
+describe('streams', () => {
+  const tunnel = () => app.arrive({ connection: 'Upgrade', upgrade: 'websocket' }, app.vm, false);
+
+  it('tunnels are let in like requests, and then held by nobody', () => {
+    app.warmUp();
+    const tunnels = Array.from({ length: 200 }, tunnel);
+    expect(tunnels.filter(({ clientResponse }) => clientResponse !== undefined)).toEqual([]);
+    app.host.clock.advance(1_000);
+    expect(app.gauges()).toMatchObject({ in_flight: 0, level_percent: 0 });
+    for (const one of tunnels) app.answer(one, {}, '101');
+    app.host.clock.advance(1_000);
+    expect(app.gauges()).toMatchObject({ in_flight: 0, level_percent: 0 });
+  });
+
+  it('tunnels are refused like requests while the instance is hot', () => {
+    app.warmUp();
+    app.flood();
+    expect(tunnel().clientResponse?.status).toBe(503);
+  });
+
+  it('a request with a body costs one call more', () => {
+    app.warmUp();
+    const stream = app.arrive({}, app.vm, false);
+    expect(hostCalls(stream)).toEqual(['get_current_time_nanoseconds', 'get_header_map_pairs']);
+  });
+
+  it('what has been open for 16 s is counted no longer, and its end says nothing', () => {
+    app.warmUp();
+    const open = Array.from({ length: 10 }, () => app.arrive());
+    app.host.clock.advance(10_000);
+    expect(app.gauges()).toMatchObject({ in_flight: 10 });
+    app.host.clock.advance(7_000);
+    expect(app.gauges()).toMatchObject({ in_flight: 0 });
+    for (const stream of open) app.answer(stream, { 'x-queue-ms': '9000' });
+    app.warmUp();
+    expect(app.gauges()).toMatchObject({ in_flight: 0, queue_microseconds: 0, level_percent: 0 });
+  });
+});
+
 describe('a refusal', () => {
   beforeEach(() => {
     app.warmUp();

@@ -31,11 +31,11 @@ export class Instance {
     });
   }
 
-  /** A request comes in, and stays in flight when it is admitted. */
-  arrive(headers: Headers = {}, vm: Vm = this.vm): HttpStream {
+  /** A request comes in, and stays in flight when it is admitted; `endOfStream`: it has no body. */
+  arrive(headers: Headers = {}, vm: Vm = this.vm, endOfStream = true): HttpStream {
     const stream = vm.httpStream({ requestHeaders: Object.entries({ 'x-request-id': `id ${this.sent}`, ...headers }) });
     if (vm === this.vm) this.sent++;
-    stream.requestHeaders();
+    stream.requestHeaders({ endOfStream });
     if (stream.clientResponse === undefined) this.#open.push(stream);
     return stream;
   }

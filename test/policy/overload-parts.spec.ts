@@ -31,12 +31,53 @@ describe('requests in flight', () => {
 
   it('never fall below nothing, and hold more ghosts than fit', () => {
     const flight = new InFlight();
-    flight.leave();
+    expect<bool>(flight.leave(1)).toBe(false);
     expect<i32>(flight.open).toBe(0);
     for (let i = 0; i < 3000; i++) flight.cancel(flight.admit(), NOW);
     expect<i32>(flight.count(NOW)).toBe(1024);
     flight.complete(flight.admit());
     expect<i32>(flight.count(NOW)).toBe(0);
+  });
+});
+
+describe('streams', () => {
+  it('count for 16 seconds and no longer, and nothing is learned from their end', () => {
+    const flight = new InFlight();
+    flight.age(NOW);
+    const stream = flight.admit();
+    for (let second = 1; second <= 15; second++) flight.age(NOW + second * 1000);
+    const request = flight.admit();
+    expect<i32>(flight.count(NOW)).toBe(2);
+    flight.age(NOW + 15_500);
+    expect<i32>(flight.count(NOW)).toBe(2, 'no second has passed');
+    flight.age(NOW + 16_000);
+    expect<i32>(flight.count(NOW)).toBe(1, 'the request is left');
+    expect<bool>(flight.complete(stream)).toBe(false);
+    flight.cancel(stream, NOW + 16_000);
+    expect<i32>(flight.count(NOW + 16_000)).toBe(1);
+    expect<bool>(flight.complete(request)).toBe(true);
+    expect<i32>(flight.count(NOW + 16_000)).toBe(0);
+  });
+
+  it('are told from requests of any second, also where numbers begin anew', () => {
+    const flight = new InFlight();
+    const open = new StaticArray<u32>(40);
+    for (let second = 0; second < 40; second++) {
+      flight.age(NOW + (second as f64) * 1000);
+      open[second] = flight.admit();
+    }
+    expect<i32>(flight.count(NOW)).toBe(16);
+    for (let second = 0; second < 40; second++) expect<bool>(flight.leave(open[second])).toBe(second >= 24);
+    expect<i32>(flight.count(NOW)).toBe(0);
+    expect<bool>(flight.leave(open[39])).toBe(false, 'it has left');
+  });
+
+  it('are not made by a clock that is set back', () => {
+    const flight = new InFlight();
+    flight.age(NOW);
+    flight.admit();
+    flight.age(NOW - 3_600_000);
+    expect<i32>(flight.count(NOW)).toBe(1);
   });
 });
 
