@@ -19,6 +19,7 @@ const IN_PAIRS = [
     'load-balancing',
     'lossless',
     'process-driver',
+    'protocols',
     'sharding',
     'story-trapped',
     'tls-access',

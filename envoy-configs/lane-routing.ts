@@ -37,7 +37,7 @@ export const REPORT_HEADERS: readonly string[] = [UNREACHED, WANTED_LANE, SERVED
 /** Read by the router of the caller at once; further on it would take out whoever passes it on. */
 export const EJECTION = 'x-envoy-immediate-health-check-fail';
 
-/** The whole request with all its tries, unless a route says otherwise. */
+/** The whole request with all its tries, unless a service says otherwise. */
 export const TIMEOUT_MS = 15_000;
 const ROUTER_RETRY = 'envoy.retry_host_predicates.previous_hosts';
 const TYPE = 'type.googleapis.com/envoy.extensions';
@@ -59,7 +59,7 @@ export interface IdempotentInterface {
 export interface RouteOptions {
   /** Default `/`. */
   readonly prefix?: string;
-  /** The whole request with all its tries. Default 15,000. */
+  /** The whole request with all its tries; 0 = no bound. Default 15,000. */
   readonly timeoutMs?: number;
   /** One try of a request that may run twice; 0 = no bound of its own. Default: a third of the whole. */
   readonly perTryTimeoutMs?: number;
@@ -255,7 +255,7 @@ export function unreachedReply(): JsonObject {
 }
 
 /** A provider-side redirect's other unit, by its token. Stand before the route to the application. */
-export function redirectRoutes(service: string, units: readonly string[], timeoutMs = TIMEOUT_MS): Route[] {
+export function redirectRoutes(service: string, units: readonly string[], timeoutMs: number): Route[] {
   return units.map((unit) => ({
     match: { prefix: '/', headers: [{ name: REDIRECT, string_match: { exact: unit } }] },
     route: { cluster: unitClusterName(service, unit), timeout: seconds(timeoutMs) },
@@ -271,7 +271,7 @@ export const APPLICATION_HEADERS = {
 } as const satisfies JsonObject;
 
 /** The inbound route to the application: internal headers end here, in both directions. No retry: see {@link UNREACHED}. */
-export function applicationRoute(cluster: string, timeoutMs = TIMEOUT_MS): Route {
+export function applicationRoute(cluster: string, timeoutMs: number): Route {
   return {
     match: { prefix: '/' },
     route: { cluster, timeout: seconds(timeoutMs) },

@@ -3,7 +3,7 @@ import { clusterLimitPlace } from './cluster-limits.ts';
 import { socketAddress } from './clusters.ts';
 import { earlyStrip, faultFilter, type HttpFilter, routerFilter, stripAnswersFilter, wasmPlace } from './filters.ts';
 import { controlAddress, controlPorts } from './isolation.ts';
-import { applicationRoute, fallbackBridge, laneAccessLog, unreachedReply } from './lane-routing.ts';
+import { applicationRoute, fallbackBridge, laneAccessLog, TIMEOUT_MS, unreachedReply } from './lane-routing.ts';
 import type { Gateway, Instance, JsonObject, Mesh, Service } from './mesh.ts';
 import type { ChainRole, Place } from './rendered.ts';
 import { APPLICATION } from './routes.ts';
@@ -155,7 +155,7 @@ export function controlListener(context: ListenerContext, instance: Instance): L
       http_filters: [wasmPlace('control', context.dir), routerFilter()],
       route_config: {
         name: 'control',
-        virtual_hosts: [{ name: 'application', domains: ['*'], routes: [applicationRoute(APPLICATION)] }],
+        virtual_hosts: [{ name: 'application', domains: ['*'], routes: [applicationRoute(APPLICATION, TIMEOUT_MS)] }],
       },
     },
   };
@@ -186,6 +186,8 @@ function connectionManager(
       stat_prefix: role,
       ...(sampling === null ? {} : { tracing: { random_sampling: { value: sampling } } }),
       ...fields,
+      // As Istio has it: refusing is an application's business.
+      upgrade_configs: [{ upgrade_type: 'websocket' }],
       access_log: [accessLog(context, role)],
       http_filters: [...filters, routerFilter()],
       rds: { route_config_name: role, config_source: fileSource(dir, PATHS.routes(role)) },

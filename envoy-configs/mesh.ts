@@ -99,6 +99,8 @@ export interface Service {
   readonly entrance: boolean;
   /** 5xx of this service may be retried for any method, not only GET/HEAD/OPTIONS. */
   readonly idempotent: boolean;
+  /** A whole request with all its tries, until its answer has ended; 0 = no bound. */
+  readonly timeoutMs: number;
   readonly lb: LbPolicy;
   readonly healthCheck: HealthCheck;
   readonly interfaces: readonly ServiceInterface[];

@@ -1,3 +1,4 @@
+import { TIMEOUT_MS } from './lane-routing.ts';
 import type {
   AgentSettings,
   CentreSettings,
@@ -270,6 +271,7 @@ function resolveServices(
       port,
       entrance: service.entrance ?? false,
       idempotent: service.idempotent ?? false,
+      timeoutMs: service.timeout === undefined ? TIMEOUT_MS : milliseconds(service.timeout),
       lb: resolveLb(service.lb),
       healthCheck: {
         path: check?.path ?? '/health',

@@ -32,17 +32,19 @@ export function gatewayRoutes(mesh: Mesh, scheme: LaneScheme, gateway: Gateway):
  * fault filter looks, the redirect's token is not there yet, so a drill does not depend on redirects or they on it.
  */
 export function inboundRoutes(mesh: Mesh, instance: Instance): RouteConfiguration {
+  const service = serviceOf(mesh, instance.service);
+  const application = applicationRoute(APPLICATION, service.timeoutMs);
   const drills = mesh.faults.filter(({ services }) => services.length === 0 || services.includes(instance.service));
   const routes = [
-    ...redirectRoutes(unitOwner(serviceOf(mesh, instance.service)).name, redirectUnits(mesh, instance)),
+    ...redirectRoutes(unitOwner(service).name, redirectUnits(mesh, instance), service.timeoutMs),
     ...drills.map((fault) => ({
-      ...applicationRoute(APPLICATION),
+      ...application,
       match: { prefix: '/', headers: [{ name: mesh.tagHeader, string_match: { exact: fault.lane } }] },
       typed_per_filter_config: faultOverride(fault),
     })),
-    applicationRoute(APPLICATION),
+    application,
   ];
-  const limits = clusterLimitActions(mesh, serviceOf(mesh, instance.service));
+  const limits = clusterLimitActions(mesh, service);
   return configuration('inbound', [{ name: 'application', domains: ['*'], routes, ...limits }]);
 }
 

@@ -111,6 +111,11 @@ export const ServiceSchema = Type.Object(
     idempotent: Type.Optional(
       Type.Boolean({ description: 'A failed POST may be sent again. Default false: only GET, HEAD and OPTIONS.' }),
     ),
+    timeout: Type.Optional(
+      Duration(
+        'A whole request with all its tries, until its answer has ended; 0s: no bound, for answers that stream. Default 15s.',
+      ),
+    ),
     lb: Type.Optional(LbSchema),
     breaker: Type.Optional(BreakerSchema),
     overload: Type.Optional(OverloadSchema),

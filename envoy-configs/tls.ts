@@ -100,7 +100,8 @@ export function unitsEndpoints(service: Service, unit: string): LoadAssignment[]
 }
 
 /** Routes to a service: by TLS for those with the token, first. */
-export function routesOf(service: Service, scheme: LaneScheme, options: RouteOptions = {}): Route[] {
+export function routesOf(service: Service, scheme: LaneScheme, given: RouteOptions = {}): Route[] {
+  const options = { timeoutMs: service.timeoutMs, ...given };
   const plain = serviceRoutes(service, scheme, options);
   if (service.tls?.pools !== 'two') return plain;
   return [...serviceRoutes(tlsTwin(service), scheme, options).map(withToken), ...plain];

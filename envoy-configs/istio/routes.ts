@@ -1,6 +1,6 @@
 import { LANE, UNREACHED } from '../../filters/headers.ts';
 import { seconds } from '../clusters.ts';
-import { MAYBE_SEEN, MAYBE_SEEN_GRPC, NEVER_SEEN, TIMEOUT_MS, WANTED_BY_TAG } from '../lane-routing.ts';
+import { MAYBE_SEEN, MAYBE_SEEN_GRPC, NEVER_SEEN, WANTED_BY_TAG } from '../lane-routing.ts';
 import type { Gateway, JsonObject, Mesh, Service } from '../mesh.ts';
 import { laneSubset, type RoutedChain, routedChains } from './chains.ts';
 import { type Resource, resource } from './kube.ts';
@@ -100,11 +100,11 @@ function httpRoute(mesh: Mesh, service: Service, istio: IstioOptions, route: Lan
     name: route.name,
     ...match,
     route: [{ destination: { host: hostOf(service, istio), subset, port: { number: service.port } } }],
-    timeout: seconds(TIMEOUT_MS),
+    timeout: seconds(service.timeoutMs),
     retries: {
       attempts: triesOf(mesh, route.chain) - 1,
       retryOn: words.join(','),
-      ...(route.twice ? { perTryTimeout: seconds(TIMEOUT_MS / 3) } : {}),
+      ...(route.twice && service.timeoutMs > 0 ? { perTryTimeout: seconds(service.timeoutMs / 3) } : {}),
     },
     headers: headersOf(mesh),
   };

@@ -8,6 +8,7 @@ import {
   type IdempotentInterface,
   redirectRoutes,
   serviceRoutes,
+  TIMEOUT_MS,
   unreachedReply,
 } from '../../envoy-configs/lane-routing.ts';
 import type { Envoy } from '../../harness/envoy/launcher.ts';
@@ -118,7 +119,7 @@ describe('the callee’s sidecar', () => {
           address: instance?.address ?? '',
           port: inboundPort,
           filters: [await fallbackFilter({ direction: 'inbound', redirects })],
-          routes: [...redirectRoutes('reviews', [unit]), applicationRoute('application')],
+          routes: [...redirectRoutes('reviews', [unit], TIMEOUT_MS), applicationRoute('application', TIMEOUT_MS)],
           manager: { local_reply_config: unreachedReply() },
         }),
       ],

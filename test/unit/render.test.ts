@@ -52,6 +52,38 @@ function chains(from: RenderedNode): { role: string; filters: JsonObject[]; earl
   );
 }
 
+describe('the timeout of a service', () => {
+  const timeouts = (id: string, role: string, change?: (config: CausewayConfig) => void): unknown[] => {
+    const routes = file(node(id, change), `rds/${role}.json`).flatMap((one) => one.virtual_hosts as JsonObject[]);
+    const actions = routes
+      .filter(({ name }) => name !== 'nobody')
+      .flatMap((host) => host.routes as JsonObject[])
+      .map(({ route }) => route as JsonObject | undefined);
+    const bounds = actions.map((action) => [
+      action?.timeout,
+      (action?.retry_policy as JsonObject | undefined)?.per_try_timeout,
+    ]);
+    return [...new Set(bounds.map((bound) => bound.join(' ')))].sort();
+  };
+  const slow = (timeout: string) => (config: CausewayConfig) => {
+    for (const service of Object.values(config.services)) service.timeout = timeout;
+  };
+
+  it('is 15 s, a third of it for a try that may be repeated', () => {
+    expect(timeouts('gateway', 'gateway')).toEqual(['15s ', '15s 5s']);
+    expect(timeouts('reviews-base-1', 'inbound')).toEqual(['15s ']);
+  });
+
+  it.each([
+    ['1m', ['60s ', '60s 20s'], ['60s ']],
+    ['0s', ['0s '], ['0s ']],
+  ])('of %s holds at the gateway, at callers and before the application', (timeout, called, own) => {
+    expect(timeouts('gateway', 'gateway', slow(timeout))).toEqual(called);
+    expect(timeouts('reviews-base-1', 'outbound', slow(timeout))).toEqual(called);
+    expect(timeouts('reviews-base-1', 'inbound', slow(timeout))).toEqual(own);
+  });
+});
+
 describe('every chain', () => {
   it('removes internal headers by stock means before the route is chosen, and ends with the router', () => {
     const column = { gateway: 'fromOutside', outbound: 'fromApplication', inbound: 'fromMesh' } as const;
