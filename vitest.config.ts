@@ -24,6 +24,7 @@ const IN_PAIRS = [
     'story-trapped',
     'tls-access',
     'topology',
+    'trace-context',
     'trace-propagation',
   ].map((name) => `test/e2e/${name}.test.ts`),
   'test/sdk/**/*.envoy.test.ts',
