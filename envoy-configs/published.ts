@@ -1,8 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
-import { yamlOf } from './istio/kube.ts';
 import { DEFAULT_MODULE, resolveIstio } from './istio/options.ts';
-import { renderIstio } from './istio/render.ts';
+import { renderIstio, yamlOfFile } from './istio/render.ts';
 import { renderObservability } from './observability/render.ts';
 import { renderMesh } from './render.ts';
 import type { RenderTarget } from './rendered.ts';
@@ -45,9 +44,9 @@ export function published(root: string): { path: string; text: string }[] {
       })),
     ),
     ...renderObservability().map(({ path, text }) => ({ path: `envoy-configs/observability/rendered/${path}`, text })),
-    ...renderIstio(mesh, istio).map(({ name, resources }) => ({
-      path: `${BOOKINFO}/istio/${name}.yaml`,
-      text: yamlOf(resources),
+    ...renderIstio(mesh, istio).map((file) => ({
+      path: `${BOOKINFO}/istio/${file.name}.yaml`,
+      text: yamlOfFile(file),
     })),
   ];
 }

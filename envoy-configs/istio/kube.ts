@@ -13,6 +13,14 @@ export interface Resource {
   readonly spec: JsonObject;
 }
 
+/** Files for Pods. */
+export interface ConfigMap {
+  readonly apiVersion: 'v1';
+  readonly kind: 'ConfigMap';
+  readonly metadata: Resource['metadata'];
+  readonly data: Readonly<Record<string, string>>;
+}
+
 const API_VERSIONS = {
   DestinationRule: 'networking.istio.io/v1',
   EnvoyFilter: 'networking.istio.io/v1alpha3',
@@ -30,6 +38,10 @@ const LABELS = { 'app.kubernetes.io/managed-by': 'causeway' };
 
 export function resource(kind: Kind, namespace: string, name: string, spec: JsonObject): Resource {
   return { apiVersion: API_VERSIONS[kind], kind, metadata: { name, namespace, labels: LABELS }, spec };
+}
+
+export function configMap(namespace: string, name: string, data: Readonly<Record<string, string>>): ConfigMap {
+  return { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name, namespace, labels: LABELS }, data };
 }
 
 /** Several resources as one YAML text. */

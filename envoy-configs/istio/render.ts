@@ -5,9 +5,8 @@ import { statsConfig } from '../stats.ts';
 import { laneSubset, lanesOf } from './chains.ts';
 import { gatewayLaneFilter, serviceFilter } from './clusters.ts';
 import { destinationRule } from './destinations.ts';
-import { envoyFilter } from './envoy-filter.ts';
 import { faultFilters, gatewayFilter, SERVED_PROPERTY, servedFilter, sidecarFilter } from './filters.ts';
-import { type Resource, resource } from './kube.ts';
+import { type ConfigMap, configMap, type Resource, resource, yamlOf } from './kube.ts';
 import { hostOf, type IstioOptions, laneLabels, withClusterNames } from './options.ts';
 import { pluginResource } from './plugins.ts';
 import { gatewayResources, virtualService } from './routes.ts';
@@ -21,6 +20,8 @@ export class NotOnIstio extends Error {
 export interface IstioFile {
   readonly name: string;
   readonly resources: readonly Resource[];
+  /** Which no CRD of Istio describes. */
+  readonly configMaps?: readonly ConfigMap[];
 }
 
 /**
@@ -31,7 +32,7 @@ export function renderIstio(plain: Mesh, istio: IstioOptions): readonly IstioFil
   refuse(plain);
   const mesh = withClusterNames(plain, istio);
   return [
-    { name: '00-bootstrap', resources: [bootstrapPatch(mesh, istio)] },
+    { name: '00-bootstrap', resources: [], configMaps: bootstrapOverrides(istio) },
     ...mesh.services.map((service) => ({ name: `10-${service.name}`, resources: ofService(mesh, service, istio) })),
     { name: '20-sidecars', resources: [...sidecars(mesh, istio), ...servedLanes(mesh, istio)] },
     ...mesh.gateways.map((gateway) => ({ name: `30-${gateway.id}`, resources: ofGateway(mesh, gateway.id, istio) })),
@@ -165,15 +166,21 @@ function byRoute(sections: JsonObject): JsonObject {
 }
 
 /**
- * Labels of the filters' metrics. A BOOTSTRAP patch reaches no running proxy: istio-agent merges it into the bootstrap when a
- * Pod starts.
+ * Labels of the filters' metrics, for Envoy's command line: a Pod that names this ConfigMap in its annotation
+ * `sidecar.istio.io/bootstrapOverride` gets it when it starts. Pods find it in their own namespace only. An EnvoyFilter for
+ * BOOTSTRAP is taken by Istio, and read by nobody since BOOTSTRAP_XDS_AGENT has been removed.
  */
-function bootstrapPatch(_mesh: Mesh, istio: IstioOptions): Resource {
-  return envoyFilter('causeway-bootstrap', istio.namespace, [
-    {
-      applyTo: 'BOOTSTRAP',
-      match: { context: 'ANY' },
-      patch: { operation: 'MERGE', value: { stats_config: statsConfig() } },
-    },
-  ]);
+function bootstrapOverrides(istio: IstioOptions): ConfigMap[] {
+  const data = { [OVERRIDE_FILE]: `${JSON.stringify({ stats_config: statsConfig() }, null, 2)}\n` };
+  return [...new Set([istio.namespace, istio.gatewayNamespace])].map((namespace) =>
+    configMap(namespace, 'causeway-bootstrap', data),
+  );
+}
+
+/** The one file of the ConfigMap that istio-agent looks for. */
+export const OVERRIDE_FILE = 'custom_bootstrap.json';
+
+/** What is written to a file of the rendering. */
+export function yamlOfFile({ resources, configMaps = [] }: IstioFile): string {
+  return yamlOf([...configMaps, ...resources]);
 }

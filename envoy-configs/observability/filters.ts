@@ -306,7 +306,7 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
   },
   agent: {
     istio:
-      'a singleton beside the workers that is read at start: istio-agent applies no bootstrap_extensions that are tested here',
+      'a singleton that Envoy reads at its start: only an override of the bootstrap could carry it, with a module that is a file in every proxy’s container; not tested',
     panels: [
       { title: 'Age of the agent’s news', expr: 'max by (instance) (causeway_agent_age_milliseconds)', unit: 'ms' },
       { title: 'Polls', expr: rate('causeway_agent_polls_total', 'kind, result'), unit: 'reqps' },

@@ -1,6 +1,5 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { yamlOf } from '../../envoy-configs/istio/kube.ts';
 import { ociImage, sha256 } from '../../envoy-configs/istio/oci.ts';
 import {
   DEFAULT_MODULE,
@@ -8,7 +7,7 @@ import {
   type PluginApi,
   resolveIstio,
 } from '../../envoy-configs/istio/options.ts';
-import { type IstioFile, NotOnIstio, renderIstio } from '../../envoy-configs/istio/render.ts';
+import { type IstioFile, NotOnIstio, renderIstio, yamlOfFile } from '../../envoy-configs/istio/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { findAssets } from '../cli/assets.ts';
 import { CommandError, EXIT } from '../cli/exit-codes.ts';
@@ -37,12 +36,12 @@ export async function renderIstioCommand(options: RenderIstioOptions, output: Ou
   }
   const folder = resolve(options.out);
   mkdirSync(folder, { recursive: true });
-  const written = files.map(({ name, resources }) => {
-    const path = join(folder, `${name}.yaml`);
-    writeFileSync(path, yamlOf(resources));
+  const written = files.map((file) => {
+    const path = join(folder, `${file.name}.yaml`);
+    writeFileSync(path, yamlOfFile(file));
     return path;
   });
-  const count = files.reduce((sum, { resources }) => sum + resources.length, 0);
+  const count = files.reduce((sum, { resources, configMaps = [] }) => sum + resources.length + configMaps.length, 0);
   output.result(
     `${count} resources in ${written.length} files in ${folder}\nmodule ${module.url} sha256 ${module.sha256}`,
     {

@@ -59,8 +59,10 @@ const statsTags: GroupRule = {
   check(places) {
     const [first] = places.filter(({ value }) => pluginOf(value) !== undefined);
     if (!first) return [];
-    const tagged = places.some(({ value }) =>
-      JSON.stringify(objectAt(value, 'stats_config')?.stats_tags ?? []).includes('causeway_'),
+    const tagged = places.some(
+      ({ value }) =>
+        JSON.stringify(objectAt(value, 'stats_config')?.stats_tags ?? []).includes('causeway_') ||
+        String(objectAt(value, 'data')?.['custom_bootstrap.json'] ?? '').includes('causeway_'),
     );
     if (tagged) return [];
     const start =
@@ -69,7 +71,7 @@ const statsTags: GroupRule = {
       {
         place: start,
         reason: 'no stats_tags for the filters’ metrics: lanes, services and rules end up in the metrics’ names',
-        fix: 'the stats_config that `causeway render` writes; under Istio the EnvoyFilter causeway-bootstrap',
+        fix: 'the stats_config that `causeway render` writes; under Istio the ConfigMap causeway-bootstrap',
       },
     ];
   },

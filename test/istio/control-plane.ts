@@ -117,6 +117,6 @@ function write(folder: string, files: ResourceFiles): void {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   for (const [name, resources] of Object.entries(files)) {
-    writeFileSync(join(folder, `${name}.yaml`), yamlOf(resources));
+    if (resources.length > 0) writeFileSync(join(folder, `${name}.yaml`), yamlOf(resources));
   }
 }

@@ -1,5 +1,5 @@
 import type { IstioOptions } from '../../envoy-configs/istio/options.ts';
-import type { IstioFile } from '../../envoy-configs/istio/render.ts';
+import { type IstioFile, OVERRIDE_FILE } from '../../envoy-configs/istio/render.ts';
 import type { Gateway, Instance, JsonObject, Mesh, Service } from '../../envoy-configs/mesh.ts';
 import type { RenderedNode, RenderTarget } from '../../envoy-configs/rendered.ts';
 import { type NodePlan, planOf } from '../../harness/drivers/driver.ts';
@@ -7,7 +7,7 @@ import { podLabels } from './workloads.ts';
 
 /**
  * Stock Envoys that take everything from Istio by ADS. What istio-agent does for a Pod is done here: the node's identity, and
- * the BOOTSTRAP patches, which no xDS carries.
+ * the override of the bootstrap, which no xDS carries, on Envoy's command line.
  */
 
 const ISTIO_VERSION = '1.31.0';
@@ -19,9 +19,9 @@ export function istioPlans(
   target: RenderTarget,
   xds: string,
 ): NodePlan[] {
-  const patch = bootstrapPatch(rendered);
+  const override = overrideOf(rendered, istio.namespace);
   const gateways = mesh.gateways.map((gateway) =>
-    node(mesh, target, gateway.id, 'gateway', patch, xds, {
+    node(mesh, target, gateway.id, 'gateway', override, xds, {
       id: `router~${gateway.address}~${gateway.id}.${istio.gatewayNamespace}~${istio.gatewayNamespace}.svc.${istio.domain}`,
       source: gateway.address,
       namespace: istio.gatewayNamespace,
@@ -30,7 +30,7 @@ export function istioPlans(
     }),
   );
   const sidecars = mesh.services.flatMap((service) =>
-    service.instances.map((instance) => sidecarNode(mesh, service, instance, istio, target, patch, xds)),
+    service.instances.map((instance) => sidecarNode(mesh, service, instance, istio, target, override, xds)),
   );
   return planOf(mesh, [...gateways, ...sidecars]);
 }
@@ -41,11 +41,11 @@ function sidecarNode(
   instance: Instance,
   istio: IstioOptions,
   target: RenderTarget,
-  patch: JsonObject,
+  override: string,
   xds: string,
 ): RenderedNode {
   const { id, address, ports } = instance;
-  return node(mesh, target, id, 'sidecar', patch, xds, {
+  return node(mesh, target, id, 'sidecar', override, xds, {
     id: `sidecar~${address}~${id}.${istio.namespace}~${istio.namespace}.svc.${istio.domain}`,
     source: address,
     namespace: istio.namespace,
@@ -67,13 +67,13 @@ function node(
   target: RenderTarget,
   id: string,
   kind: RenderedNode['kind'],
-  patch: JsonObject,
+  override: string,
   xds: string,
   identity: Identity,
 ): RenderedNode {
   const dir = target.nodeDir(id);
   const adminSocket = target.adminSocket(id);
-  const bootstrap = bootstrapOf(identity, adminSocket, patch, xds);
+  const bootstrap = bootstrapOf(identity, adminSocket, xds);
   return {
     id,
     kind,
@@ -84,12 +84,13 @@ function node(
     adminSocket,
     accessLog: target.accessLog(id),
     concurrency: mesh.concurrency,
-    args: ['--drain-strategy', 'immediate', '--drain-time-s', '3'],
+    // As istio-agent starts Envoy.
+    args: ['--config-yaml', override, '--drain-strategy', 'immediate', '--drain-time-s', '3'],
     listeners: identity.listeners,
   };
 }
 
-function bootstrapOf(identity: Identity, adminSocket: string, patch: JsonObject, xds: string): JsonObject {
+function bootstrapOf(identity: Identity, adminSocket: string, xds: string): JsonObject {
   const [address = '', port = ''] = xds.split(':');
   const ads = { ads: {}, resource_api_version: 'V3' };
   return {
@@ -105,7 +106,6 @@ function bootstrapOf(identity: Identity, adminSocket: string, patch: JsonObject,
       },
     },
     admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
-    ...patch,
     cluster_manager: {
       outlier_detection: {},
       upstream_bind_config: { source_address: { address: identity.source, port_value: 0 } },
@@ -145,12 +145,10 @@ function bootstrapOf(identity: Identity, adminSocket: string, patch: JsonObject,
   };
 }
 
-/** All values of BOOTSTRAP patches, as istio-agent merges them; each names different fields. */
-function bootstrapPatch(rendered: readonly IstioFile[]): JsonObject {
-  const merged: Record<string, JsonObject[string]> = {};
-  for (const { spec } of rendered.flatMap(({ resources }) => resources)) {
-    const patches = (spec.configPatches ?? []) as { applyTo: string; patch: { value: JsonObject } }[];
-    for (const { applyTo, patch } of patches) if (applyTo === 'BOOTSTRAP') Object.assign(merged, patch.value);
-  }
-  return merged;
+/** The override that Pods of a namespace name in their annotation. */
+function overrideOf(rendered: readonly IstioFile[], namespace: string): string {
+  const maps = rendered.flatMap(({ configMaps = [] }) => configMaps);
+  const text = maps.find(({ metadata }) => metadata.namespace === namespace)?.data[OVERRIDE_FILE];
+  if (text === undefined) throw new Error(`no override of the bootstrap for namespace ${namespace}`);
+  return text;
 }

@@ -27,7 +27,9 @@ function write(api: PluginApi, damage: (text: string) => string = (text) => text
   const text = withDev2(readFileSync(meshFile(), 'utf8'));
   const config = parseConfig(text, 'bookinfo.yaml');
   const module = { url: 'oci://registry.example/causeway:1', sha256: 'a'.repeat(64) };
-  return renderIstio(resolveMesh(config), resolveIstio(config.istio, module, api)).map(({ name, resources }) => {
+  return renderIstio(resolveMesh(config), resolveIstio(config.istio, module, api)).flatMap(({ name, resources }) => {
+    // ConfigMaps are Kubernetes' own.
+    if (resources.length === 0) return [];
     const path = join(folder, `${name}.yaml`);
     writeFileSync(path, damage(yamlOf(resources)));
     return path;

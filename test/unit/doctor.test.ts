@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parse, stringify } from 'yaml';
-import { yamlOf } from '../../envoy-configs/istio/kube.ts';
 import { type PluginApi, resolveIstio } from '../../envoy-configs/istio/options.ts';
-import { renderIstio } from '../../envoy-configs/istio/render.ts';
+import { renderIstio, yamlOfFile } from '../../envoy-configs/istio/render.ts';
 import type { JsonObject } from '../../envoy-configs/mesh.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
@@ -54,11 +53,8 @@ function plain(file?: string, change: (text: string) => string = (text) => text)
 
 function istio(change: (text: string) => string = (text) => text, api: PluginApi = 'envoyfilter'): Finding[] {
   const module = { url: 'oci://registry.example/causeway:1', sha256: MODULE.manifest };
-  for (const { name, resources } of renderIstio(
-    resolveMesh(parse(TEXT) as CausewayConfig),
-    resolveIstio(undefined, module, api),
-  )) {
-    put(`${name}.yaml`, change(yamlOf(resources)));
+  for (const file of renderIstio(resolveMesh(parse(TEXT) as CausewayConfig), resolveIstio(undefined, module, api))) {
+    put(`${file.name}.yaml`, change(yamlOfFile(file)));
   }
   return found();
 }

@@ -12,6 +12,7 @@ import { NotOnIstio, renderIstio } from '../../envoy-configs/istio/render.ts';
 import type { JsonObject } from '../../envoy-configs/mesh.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
+import { statsConfig } from '../../envoy-configs/stats.ts';
 import { parseConfig } from '../../harness/config/load.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
@@ -49,6 +50,24 @@ const clusters = (all: readonly Resource[], service: string) =>
       ({ patch }) =>
         patch.value as { name: string; cluster_type: { name: string; typed_config: { clusters: unknown[] } } },
     );
+
+describe('the override of the bootstrap', () => {
+  it('is a ConfigMap in each namespace that has proxies, for the annotation of its Pods', () => {
+    const config = parse(DEMO) as CausewayConfig;
+    const files = renderIstio(resolveMesh(config), resolveIstio({ namespace: 'shop' }, FILE, 'envoyfilter'));
+    const maps = files.flatMap(({ configMaps = [] }) => configMaps);
+    expect(maps.map(({ metadata }) => [metadata.name, metadata.namespace])).toEqual([
+      ['causeway-bootstrap', 'shop'],
+      ['causeway-bootstrap', 'istio-system'],
+    ]);
+    for (const { data, metadata } of maps) {
+      expect(metadata.labels).toEqual({ 'app.kubernetes.io/managed-by': 'causeway' });
+      expect(JSON.parse(data['custom_bootstrap.json'] ?? '')).toEqual({ stats_config: statsConfig() });
+    }
+    // Istio takes such an EnvoyFilter and does nothing with it.
+    expect(JSON.stringify(files)).not.toContain('"BOOTSTRAP"');
+  });
+});
 
 describe('the resources', () => {
   it('have unique names, a priority on every EnvoyFilter, and one label to delete all of them by', () => {
@@ -194,11 +213,13 @@ describe('the image', () => {
 });
 
 describe('the published resources', () => {
-  it('are YAML documents of kinds that Istio has', () => {
+  it('are YAML documents of kinds that Kubernetes and Istio have', () => {
     const folder = join(ROOT, 'envoy-configs/bookinfo/istio');
     const kinds = readdirSync(folder).flatMap((name) =>
       parseAllDocuments(readFileSync(join(folder, name), 'utf8')).map((document) => String(document.get('kind'))),
     );
-    expect(new Set(kinds)).toEqual(new Set(['DestinationRule', 'EnvoyFilter', 'Gateway', 'Sidecar', 'VirtualService']));
+    expect(new Set(kinds)).toEqual(
+      new Set(['ConfigMap', 'DestinationRule', 'EnvoyFilter', 'Gateway', 'Sidecar', 'VirtualService']),
+    );
   });
 });
