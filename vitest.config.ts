@@ -26,6 +26,7 @@ const IN_PAIRS = [
     'topology',
     'trace-context',
     'trace-propagation',
+    'uninstall',
   ].map((name) => `test/e2e/${name}.test.ts`),
   'test/sdk/**/*.envoy.test.ts',
 ];

@@ -29,7 +29,12 @@ export function bootstrap(mesh: Mesh, node: BootstrapNode, target: RenderTarget)
     node: { id: node.id, cluster: node.cluster, metadata: { mesh: mesh.name, ...node.metadata } },
     ...common(mesh, node, target.adminSocket(node.id)),
     ...(mesh.agent
-      ? agentFields(mesh.agent, target.adminSocket(node.id), target.wasmPath, centreOf(mesh, node, target))
+      ? agentFields(
+          mesh.agent,
+          target.adminSocket(node.id),
+          target.agentWasmPath ?? target.wasmPath,
+          centreOf(mesh, node, target),
+        )
       : {}),
     dynamic_resources: {
       lds_config: fileSource(dir, PATHS.listeners),

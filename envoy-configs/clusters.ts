@@ -160,7 +160,7 @@ export function serviceEndpoints(service: LaneService, scheme: LaneScheme): Load
   return [...all, loadAssignment(`${service.name}.baseline`, baselineInstances(service, scheme), 'last')];
 }
 
-function baselineInstances(service: LaneService, scheme: LaneScheme): LaneInstance[] {
+export function baselineInstances(service: LaneService, scheme: LaneScheme): LaneInstance[] {
   return service.instances.filter((instance) => instance.lane === scheme.baseline);
 }
 
@@ -245,11 +245,11 @@ function baselineCluster(service: LaneService, scheme: LaneScheme): Cluster {
  * By default Envoy holds changes of health back for up to a second after the one before, so that a host which fails
  * or returns then is noticed that much later than its check says.
  */
-function balancing(panicThreshold: number): JsonObject {
+export function balancing(panicThreshold: number): JsonObject {
   return { healthy_panic_threshold: { value: panicThreshold }, update_merge_window: seconds(MERGE_WINDOW_MS) };
 }
 
-function memberCluster(
+export function memberCluster(
   service: LaneService,
   scheme: LaneScheme,
   name: string,
@@ -278,7 +278,7 @@ function endpointSource(name: string, instances: readonly LaneInstance[], key: s
   return { type: 'STATIC', load_assignment: loadAssignment(name, instances, key) };
 }
 
-function loadBalancing(service: LaneService, scheme: LaneScheme): JsonObject {
+export function loadBalancing(service: LaneService, scheme: LaneScheme): JsonObject {
   const start = slowStart(scheme);
   const growing = Object.keys(start).length > 0;
   switch (service.lb.policy) {

@@ -39,8 +39,13 @@ export const EJECTION = 'x-envoy-immediate-health-check-fail';
 
 /** The whole request with all its tries, unless a service says otherwise. */
 export const TIMEOUT_MS = 15_000;
-const ROUTER_RETRY = 'envoy.retry_host_predicates.previous_hosts';
 const TYPE = 'type.googleapis.com/envoy.extensions';
+
+/** A further try goes to a host that has not been tried. */
+export const PREVIOUS_HOSTS: JsonObject = {
+  name: 'envoy.retry_host_predicates.previous_hosts',
+  typed_config: { '@type': `${TYPE}.retry.host.previous_hosts.v3.PreviousHostsPredicate` },
+};
 
 /** The application cannot have seen the request: any method may be tried again. */
 export const NEVER_SEEN = ['connect-failure', 'refused-stream', 'reset-before-request', 'retriable-headers'];
@@ -187,12 +192,7 @@ function routeAction(service: LaneService, options: RouteOptions, tries: number,
       retriable_headers: NEVER_SEEN_HEADERS.map((name) => ({ name, string_match: { exact: '1' } })),
       num_retries: tries - 1,
       ...(perTry > 0 ? { per_try_timeout: seconds(perTry) } : {}),
-      retry_host_predicate: [
-        {
-          name: ROUTER_RETRY,
-          typed_config: { '@type': `${TYPE}.retry.host.previous_hosts.v3.PreviousHostsPredicate` },
-        },
-      ],
+      retry_host_predicate: [PREVIOUS_HOSTS],
       host_selection_retry_max_attempts: 5,
       // A try elsewhere needs no rest for the host that failed; the small jitter only breaks lockstep.
       retry_back_off: { base_interval: '0.002s', max_interval: '0.02s' },
@@ -201,7 +201,7 @@ function routeAction(service: LaneService, options: RouteOptions, tries: number,
   };
 }
 
-function hashPolicy(service: LaneService): JsonObject {
+export function hashPolicy(service: LaneService): JsonObject {
   const { lb } = service;
   if (lb.policy !== 'ring_hash' && lb.policy !== 'maglev') return {};
   return { hash_policy: [{ header: { header_name: lb.hashHeader } }] };

@@ -97,7 +97,12 @@ export function inboundListener(context: ListenerContext, service: Service, inst
 }
 
 /** Permissive: a connection that begins with a TLS hello gets the TLS chain, any other one the plain chain. */
-function inboundChains(tls: TlsContext | null, service: Service, instance: Instance, manager: JsonObject): JsonObject {
+export function inboundChains(
+  tls: TlsContext | null,
+  service: Service,
+  instance: Instance,
+  manager: JsonObject,
+): JsonObject {
   if (tls === null || service.tls === null || !instance.tlsReady) return { filter_chains: [{ filters: [manager] }] };
   const plain = {
     name: 'plain',
@@ -196,7 +201,11 @@ function connectionManager(
 }
 
 /** One JSON line per request, with the lanes that the filters claim: evidence beside metrics and response headers. */
-function accessLog(context: ListenerContext, role: Place): JsonObject {
+export function accessLog(
+  context: ListenerContext,
+  role: Place,
+  lanes: Readonly<Record<string, string>> = laneAccessLog(context.mesh.tagHeader),
+): JsonObject {
   const fields = {
     time: '%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%',
     role,
@@ -210,7 +219,7 @@ function accessLog(context: ListenerContext, role: Place): JsonObject {
     upstream: '%UPSTREAM_HOST%',
     peer: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%',
     ms: '%DURATION%',
-    ...laneAccessLog(context.mesh.tagHeader),
+    ...lanes,
   };
   return {
     name: 'envoy.access_loggers.file',

@@ -307,6 +307,12 @@ export interface Mesh {
   readonly report: boolean;
   /** How long a removed instance may finish what it has, after everybody has stopped calling it. */
   readonly drainMs: number;
+  /**
+   * The mesh without the suite, as an uninstall leaves it, and what comes before: `unfiltered`, no wasm filter stands in a
+   * chain of a role; `prepared`, plain clusters stand beside the suite's, too; `routed`, listeners and routes are plain;
+   * `only`, nothing else is left. Absent = the suite.
+   */
+  readonly plain?: 'unfiltered' | 'prepared' | 'routed' | 'only';
 }
 
 /** Finds an instance by id; undefined when there is none. */

@@ -1,7 +1,8 @@
+import { applicationCluster } from './application.ts';
 import { type BootstrapNode, bootstrap, staticBootstrap } from './bootstrap.ts';
 import { brokerClusters, brokerListeners } from './brokers.ts';
 import { CLUSTER_LIMIT_FILE, clusterLimitClusters, clusterLimitExtension } from './cluster-limits.ts';
-import { type Cluster, type LaneScheme, type LoadAssignment, laneScheme, seconds, socketAddress } from './clusters.ts';
+import { type Cluster, type LaneScheme, type LoadAssignment, laneScheme } from './clusters.ts';
 import { controlExtension, networkExtension, pluginName, wasmExtension } from './filters.ts';
 import { controlSection, isIsolated } from './isolation.ts';
 import {
@@ -13,6 +14,7 @@ import {
   outboundListener,
 } from './listeners.ts';
 import { calleesOf, type Gateway, type Instance, type JsonObject, type Mesh, type Service } from './mesh.ts';
+import { type PlainParts, plainGateway, plainSidecar } from './plain.ts';
 import type { RenderedNode, RenderTarget, Role } from './rendered.ts';
 import {
   APPLICATION,
@@ -47,7 +49,7 @@ function renderGateway(mesh: Mesh, gateway: Gateway, target: RenderTarget): Rend
   const callees = mesh.services.filter(({ name }) => gateway.routes.some(({ service }) => service === name));
   const sections = new Map<Role, JsonObject>([['gateway', gatewaySections(mesh, scheme, gateway.id)]]);
   const context = contextOf(mesh, gateway.id, target);
-  return assemble({
+  const suite: Parts = {
     mesh,
     target,
     kind: 'gateway',
@@ -65,7 +67,8 @@ function renderGateway(mesh: Mesh, gateway: Gateway, target: RenderTarget): Rend
     control: null,
     network: null,
     addresses: [`${gateway.address}:${gateway.port}`],
-  });
+  };
+  return assemble(withoutSuite(suite, () => plainGateway(context, scheme, gateway, callees)));
 }
 
 function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target: RenderTarget): RenderedNode {
@@ -78,7 +81,7 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
   ]);
   const context = contextOf(mesh, instance.id, target);
   const control = controlSection(mesh);
-  return assemble({
+  const suite: Parts = {
     mesh,
     target,
     kind: 'sidecar',
@@ -103,7 +106,7 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
     network: control === null || service.brokers.length === 0 ? null : { isolated: isIsolated(mesh, instance.id) },
     routes: [inboundRoutes(mesh, instance), outboundRoutes(mesh, scheme, callees)],
     clusters: [
-      applicationCluster(service, instance),
+      applicationCluster(service, instance, APPLICATION),
       ...brokerClusters(service),
       ...clusterLimitClusters(mesh),
       ...units.flatMap((unit) => unitClusters(service, unit, scheme, context.tls)),
@@ -116,7 +119,33 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
     sections,
     extension: clusterLimitExtension(mesh, service),
     addresses: [`${instance.address}:${instance.ports.inbound}`, `${instance.address}:${instance.ports.outbound}`],
-  });
+  };
+  return assemble(withoutSuite(suite, () => plainSidecar(context, scheme, service, instance, callees)));
+}
+
+/** What of the suite a mesh on its way out still has; see {@link Mesh.plain}. */
+function withoutSuite(suite: Parts, plainParts: () => PlainParts): Parts {
+  const stage = suite.mesh.plain;
+  if (stage === undefined) return suite;
+  const plain = plainParts();
+  const beside = {
+    clusters: [...suite.clusters, ...plain.clusters],
+    endpoints: [...suite.endpoints, ...plain.endpoints],
+  };
+  const unfiltered = { ...suite, sections: new Map([...suite.sections].map(([role]) => [role, {}] as const)) };
+  if (stage === 'unfiltered') return unfiltered;
+  if (stage === 'prepared') return { ...unfiltered, ...beside };
+  const routed = { ...suite, ...plain, sections: new Map(), control: null, network: null };
+  return stage === 'routed' ? { ...routed, ...beside } : { ...routed, clusters: [...kept(suite), ...plain.clusters] };
+}
+
+/** Clusters that are none of the suite's: brokers, and the service that counts shared limits. */
+function kept({ mesh, clusters }: Parts): Cluster[] {
+  const names = new Set([
+    ...clusterLimitClusters(mesh).map(({ name }) => name),
+    ...mesh.services.flatMap((service) => brokerClusters(service).map(({ name }) => name)),
+  ]);
+  return clusters.filter(({ name }) => names.has(name));
 }
 
 function schemeFor(mesh: Mesh, dir: string): LaneScheme {
@@ -129,26 +158,6 @@ function contextOf(mesh: Mesh, id: string, target: RenderTarget): ListenerContex
 
 function tlsContext(mesh: Mesh, id: string, target: RenderTarget): TlsContext | null {
   return mesh.tls === null ? null : { mesh, secrets: secretsFolder(target.nodeDir(id)), wasmPath: target.wasmPath };
-}
-
-/** The local application, which only its own sidecar calls. No retries and no checks here: callers check through us. */
-function applicationCluster(service: Service, instance: Instance): Cluster {
-  const endpoint = { endpoint: { address: socketAddress(instance.address, instance.ports.app) } };
-  const protocol = service.protocol === 'http1' ? { http_protocol_options: {} } : { http2_protocol_options: {} };
-  return {
-    name: APPLICATION,
-    alt_stat_name: 'application',
-    type: 'STATIC',
-    connect_timeout: seconds(1_000),
-    load_assignment: { cluster_name: APPLICATION, endpoints: [{ lb_endpoints: [endpoint] }] },
-    circuit_breakers: { thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }] },
-    typed_extension_protocol_options: {
-      'envoy.extensions.upstreams.http.v3.HttpProtocolOptions': {
-        '@type': 'type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions',
-        explicit_http_config: protocol,
-      },
-    },
-  };
 }
 
 interface Parts {

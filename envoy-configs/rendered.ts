@@ -13,6 +13,8 @@ export type Place = ChainRole | 'control';
 export interface RenderTarget {
   /** Absolute path of `causeway.wasm`. */
   readonly wasmPath: string;
+  /** That of the agent, which an Envoy reads once, at its start; absent = the same. */
+  readonly agentWasmPath?: string;
   /** Absolute directory of a node's files. */
   nodeDir(id: string): string;
   /** Absolute path of a node's admin socket; its directory is to be mode 0700. At most 107 bytes. */

@@ -74,15 +74,17 @@ export function inOrder(updates: readonly NodeUpdate[], before: Mesh, after: Mes
 /** Everything of a mesh that decides which lanes are asked for and which can serve. */
 function laneStory(mesh: Mesh): string {
   const instances = mesh.services.flatMap((service) => service.instances.map(({ id }) => id));
-  return JSON.stringify([mesh.lanes, mesh.rules, mesh.filters, instances]);
+  return JSON.stringify([mesh.lanes, mesh.rules, mesh.filters, mesh.plain, instances]);
 }
 
-/** Some lane or rule is there no more, or rules lead elsewhere. */
+/** Some lane or rule is there no more, or rules lead elsewhere, or the suite's filters stop. */
 function shrinks(before: Mesh, after: Mesh): boolean {
   const lanes = new Set(after.lanes.map(({ name }) => name));
   const rules = new Set(after.rules.map((rule) => JSON.stringify(rule)));
   return (
-    before.lanes.some(({ name }) => !lanes.has(name)) || before.rules.some((rule) => !rules.has(JSON.stringify(rule)))
+    before.lanes.some(({ name }) => !lanes.has(name)) ||
+    before.rules.some((rule) => !rules.has(JSON.stringify(rule))) ||
+    (before.plain === undefined && after.plain !== undefined)
   );
 }
 

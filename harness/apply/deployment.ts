@@ -7,20 +7,22 @@ import { issueTokens } from '../centre/tokens.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import { type Driver, type NodePlan, type Progress, planOf } from '../drivers/driver.ts';
 import type { StateFolder } from '../drivers/state.ts';
-import { EnvoyAdmin } from '../envoy/admin.ts';
-import { found, notYet, realClock, waitUntil } from '../process/wait.ts';
+import { realClock } from '../process/wait.ts';
 import { issueSecrets } from '../tls/secrets.ts';
 import { type Changes, compare, inOrder, isEmpty, type NodeUpdate } from './changes.ts';
+import { hostsHealthy } from './healthy.ts';
 import { goOffline } from './offline.ts';
 import { pullBack, pushUpdate, writeByRename } from './push.ts';
 import { type DeploymentRecord, type DriverName, dropRecord, readRecord, withLock, writeRecord } from './record.ts';
 import { tlsReady } from './tls-ready.ts';
 import { risingServices, tlsSteps } from './tls-steps.ts';
+import { installSteps, uninstallSteps } from './uninstall-steps.ts';
 
 export interface DeploymentOptions {
   readonly state: StateFolder;
   readonly driver: Driver;
   readonly driverName: DriverName;
+  /** The module that is wanted: one that runs is replaced by another path's, file by file, when the next configuration is applied. */
   readonly wasmPath: string;
   /** Overrides of addresses; leases are the deployment's own business. */
   readonly resolve?: Omit<ResolveOptions, 'leases'>;
@@ -46,7 +48,7 @@ export class Deployment {
   private constructor(options: DeploymentOptions, record: DeploymentRecord) {
     this.options = options;
     this.record = record;
-    this.running = this.plansOf(record.mesh);
+    this.running = this.plansOf(record.mesh, record.wasmPath);
   }
 
   /** Starts a mesh that does not run yet; nothing is left behind when that fails. */
@@ -64,6 +66,7 @@ export class Deployment {
       text: loaded.text,
       mesh: resolveMesh(loaded.config, options.resolve),
       wasmPath: options.wasmPath,
+      agentWasmPath: options.wasmPath,
     };
     return withLock(state, async () => {
       const deployment = new Deployment(options, record);
@@ -97,15 +100,15 @@ export class Deployment {
   /** Takes note of what another command may have applied meanwhile. */
   reload(): void {
     const record = readRecord(this.options.state);
-    if (!record || record.text === this.record.text) return;
+    if (!record || (record.text === this.record.text && record.wasmPath === this.record.wasmPath)) return;
     this.record = record;
-    this.running = this.plansOf(record.mesh);
+    this.running = this.plansOf(record.mesh, record.wasmPath);
   }
 
   /** What applying a configuration would do. */
   preview(loaded: LoadedConfig): { mesh: Mesh; plans: readonly NodePlan[]; changes: Changes } {
     const mesh = this.resolve(loaded);
-    const plans = this.plansOf(mesh);
+    const plans = this.plansOf(mesh, this.options.wasmPath);
     return { mesh, plans, changes: compare(this.running, plans) };
   }
 
@@ -115,7 +118,10 @@ export class Deployment {
     return withLock(this.options.state, async () => {
       this.reload();
       const { mesh, plans, changes } = this.preview(loaded);
-      await this.walk(tlsSteps(this.record.mesh, mesh), progress, signal);
+      const suited = this.record.mesh.plain === undefined;
+      const steps = suited ? tlsSteps(this.record.mesh, mesh) : installSteps(mesh);
+      const back = (origin: Mesh) => (suited ? tlsSteps(this.record.mesh, origin) : this.backwards(steps, origin));
+      await this.walk(steps, back, progress, signal);
       this.record = { ...this.record, file: loaded.file, text: loaded.text, mesh };
       this.running = plans;
       await writeRecord(this.options.state, this.record);
@@ -123,32 +129,72 @@ export class Deployment {
     });
   }
 
-  /** Goes through several meshes in turn, each one whole; when one does not work, back to where it began. */
-  private async walk(steps: readonly Mesh[], progress: Progress, signal: AbortSignal | undefined): Promise<void> {
-    const origin = this.record.mesh;
+  /** What {@link uninstall} would do, step by step. Throws {@link NeedsSuite}. */
+  previewUninstall(): { name: string; changes: Changes }[] {
+    let running = this.running;
+    return uninstallSteps(this.record.mesh).map(({ name, mesh }) => {
+      const plans = this.plansOf(mesh, this.record.wasmPath);
+      const changes = compare(running, plans);
+      running = plans;
+      return { name, changes };
+    });
+  }
+
+  /**
+   * Takes the suite out of a mesh that goes on serving; every call is the baseline's then. All or nothing, like
+   * {@link apply}, by which the suite comes back. Throws {@link NeedsSuite}.
+   */
+  async uninstall(progress: Progress = () => {}, signal?: AbortSignal): Promise<void> {
+    await withLock(this.options.state, async () => {
+      this.reload();
+      const meshes = uninstallSteps(this.record.mesh).map(({ mesh }) => mesh);
+      await this.walk(meshes, (origin) => this.backwards(meshes, origin), progress, signal, this.record.mesh.drainMs);
+      await writeRecord(this.options.state, this.record);
+    });
+  }
+
+  /** The steps that have been made, from the one before the last to where they began. */
+  private backwards(steps: readonly Mesh[], origin: Mesh): Mesh[] {
+    return [...steps.slice(0, steps.indexOf(this.record.mesh)).reverse(), origin];
+  }
+
+  /**
+   * Goes through several meshes in turn, each one whole, with `restMs` between two; when one does not work, `back` to where
+   * it began.
+   */
+  private async walk(
+    steps: readonly Mesh[],
+    back: (origin: Mesh) => readonly Mesh[],
+    progress: Progress,
+    signal: AbortSignal | undefined,
+    restMs = 0,
+  ): Promise<void> {
+    const { mesh: origin, wasmPath: originModule } = this.record;
     try {
       for (const mesh of steps) {
         const rising = risingServices(this.record.mesh, mesh);
         if (rising.length > 0) await tlsReady(this.running, rising, this.options.pushTimeoutMs ?? 10_000);
-        await this.step(mesh, progress, signal);
+        await this.step(mesh, this.options.wasmPath, progress, signal);
+        if (restMs > 0 && mesh !== steps.at(-1)) await realClock.sleep(restMs);
       }
     } catch (error) {
       if (this.record.mesh !== origin) {
-        for (const mesh of tlsSteps(this.record.mesh, origin)) await this.step(mesh, progress, undefined);
+        for (const mesh of back(origin)) await this.step(mesh, originModule, progress, undefined);
       }
       throw error;
     }
   }
 
-  private async step(mesh: Mesh, progress: Progress, signal: AbortSignal | undefined): Promise<void> {
-    const plans = this.plansOf(mesh);
+  private async step(mesh: Mesh, wasmPath: string, progress: Progress, signal: AbortSignal | undefined): Promise<void> {
+    const plans = this.plansOf(mesh, wasmPath);
     const changes = compare(this.running, plans);
     if (!isEmpty(changes)) {
       await issueSecrets(mesh, this.options.state);
       await issueTokens(mesh, this.options.state);
       await this.transition(mesh, changes, progress, signal);
     }
-    this.record = { ...this.record, mesh };
+    const { agentWasmPath = this.record.wasmPath } = this.record;
+    this.record = { ...this.record, mesh, wasmPath, agentWasmPath };
     this.running = plans;
   }
 
@@ -265,7 +311,7 @@ export class Deployment {
     const services = mesh.services.map((other) =>
       other === service ? { ...other, instances: other.instances.filter((instance) => instance.id !== id) } : other,
     );
-    return compare(this.running, this.plansOf({ ...mesh, services })).updated;
+    return compare(this.running, this.plansOf({ ...mesh, services }, this.record.wasmPath)).updated;
   }
 
   private async pushAll(
@@ -329,17 +375,7 @@ export class Deployment {
   private async seesHealthy(update: NodeUpdate, added: readonly NodePlan[], delayMs = 0): Promise<void> {
     const addresses = new Set(added.flatMap(({ app }) => (app && !app.isolated ? [app.instance.address] : [])));
     if (addresses.size === 0 || !(await this.isUp(update))) return;
-    const admin = new EnvoyAdmin(update.plan.node.adminSocket);
-    await waitUntil(
-      `${update.plan.node.id}: new instances healthy`,
-      async () => {
-        const waiting = (await admin.hosts()).find((host) => addresses.has(host.address) && host.unhealthy.length > 0);
-        return waiting
-          ? notYet(`${waiting.cluster} ${waiting.address}: ${waiting.unhealthy.join(', ')}`)
-          : found(undefined);
-      },
-      { deadlineMs: delayMs + (this.options.pushTimeoutMs ?? 10_000) },
-    );
+    await hostsHealthy(update.plan.node, addresses, delayMs + (this.options.pushTimeoutMs ?? 10_000));
   }
 
   private async stopAll(removed: readonly NodePlan[], progress: Progress): Promise<void> {
@@ -366,7 +402,9 @@ export class Deployment {
     return resolveMesh(loaded.config, { ...this.options.resolve, leases });
   }
 
-  private plansOf(mesh: Mesh): readonly NodePlan[] {
-    return planOf(mesh, renderMesh(mesh, this.options.state.target(this.options.wasmPath)));
+  /** The agent's module is read when an Envoy starts, so it stays the one that the mesh was started with. */
+  private plansOf(mesh: Mesh, wasmPath: string): readonly NodePlan[] {
+    const { agentWasmPath = this.record.wasmPath } = this.record;
+    return planOf(mesh, renderMesh(mesh, { ...this.options.state.target(wasmPath), agentWasmPath }));
   }
 }

@@ -16,7 +16,10 @@ export interface DeploymentRecord {
   readonly text: string;
   /** Resolved, with the address of every instance. */
   readonly mesh: Mesh;
+  /** The module in use. */
   readonly wasmPath: string;
+  /** The agents' module. Absent = `wasmPath`: then it has never been replaced. */
+  readonly agentWasmPath?: string;
 }
 
 function recordPath(state: StateFolder): string {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { CommandError, EXIT } from './exit-codes.ts';
 
 /** Files that the build leaves: beside the bundle when that runs, in `build/` when the sources do. */
@@ -21,7 +21,8 @@ function buildFolder(): string {
 /** `wasm` replaces the module's path. Fails with what to run when something has not been built. */
 export function findAssets(wasm?: string): Assets {
   const folder = buildFolder();
-  const assets = { wasmPath: wasm ?? join(folder, 'causeway.wasm'), bookinfo: join(folder, 'bookinfo.mjs') };
+  const wasmPath = wasm === undefined ? join(folder, 'causeway.wasm') : resolve(wasm);
+  const assets = { wasmPath, bookinfo: join(folder, 'bookinfo.mjs') };
   for (const path of Object.values(assets)) {
     if (!existsSync(path)) throw new CommandError(EXIT.failed, `${path}: not there; run \`make build\``);
   }

@@ -101,6 +101,7 @@ export function createProgram(): Command {
     .description('bring the running mesh to what the file says, or leave all as it is')
     .option('--dry-run', 'show the difference only')
     .option('--full', 'show the difference of the rendered files, too')
+    .option('--uninstall', 'take the suite out of the running mesh instead: a plain mesh is left, all of it baseline')
     .action((_options, command: Command) => run(command, apply));
   program
     .command('topology')
@@ -116,6 +117,7 @@ export function createProgram(): Command {
     .description('write the Envoy configurations (and the compose file) into a folder')
     .option(...driver)
     .option('-o, --out <folder>', 'where to', 'rendered')
+    .option('--uninstall', 'write what takes the suite out again, step by step, instead')
     .action((_options, command: Command) => run(command, render));
   renderCommand
     .command('istio')
@@ -128,6 +130,7 @@ export function createProgram(): Command {
       oneOf('envoyfilter', 'trafficextension', 'wasmplugin'),
       'envoyfilter',
     )
+    .option('--uninstall', 'say instead what to delete, in order')
     .action((_options, command: Command) => run(command, renderIstioCommand));
   renderCommand
     .command('observability')

@@ -8,6 +8,7 @@ import {
   resolveIstio,
 } from '../../envoy-configs/istio/options.ts';
 import { type IstioFile, NotOnIstio, renderIstio, yamlOfFile } from '../../envoy-configs/istio/render.ts';
+import { istioUninstall } from '../../envoy-configs/istio/uninstall.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { findAssets } from '../cli/assets.ts';
 import { CommandError, EXIT } from '../cli/exit-codes.ts';
@@ -20,6 +21,8 @@ export interface RenderIstioOptions extends GlobalOptions {
   readonly api: PluginApi;
   /** Instead of the file's `istio.module`. */
   readonly module?: string;
+  /** Say what to delete, in order, and write nothing. */
+  readonly uninstall?: boolean;
 }
 
 /** `causeway render istio`: writes the resources for `kubectl apply -f`, and applies nothing. */
@@ -33,6 +36,11 @@ export async function renderIstioCommand(options: RenderIstioOptions, output: Ou
   } catch (error) {
     if (error instanceof NotOnIstio) throw new CommandError(EXIT.invalid, `${options.file}: ${error.message}`);
     throw error;
+  }
+  if (options.uninstall) {
+    const steps = istioUninstall(files, mesh);
+    output.result(steps.flatMap(({ what, commands }) => [`# ${what}`, ...commands]).join('\n'), { steps });
+    return;
   }
   const folder = resolve(options.out);
   mkdirSync(folder, { recursive: true });

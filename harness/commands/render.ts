@@ -14,10 +14,13 @@ import { composeFile } from '../drivers/compose-file.ts';
 import { observabilityFiles } from '../drivers/compose-observability.ts';
 import { planOf } from '../drivers/driver.ts';
 import { StateFolder } from '../drivers/state.ts';
+import { renderUninstall } from './render-uninstall.ts';
 
 export interface RenderOptions extends GlobalOptions {
   readonly driver: DriverName;
   readonly out: string;
+  /** What takes the suite out again, step by step, instead. */
+  readonly uninstall?: boolean;
 }
 
 /** `causeway render`: writes what `up` would run into a folder, one directory for each node, and runs nothing. */
@@ -28,6 +31,10 @@ export async function render(options: RenderOptions, output: Output): Promise<vo
   const mesh = resolveMesh(config, resolveOptions(options, prefix));
   const state = new StateFolder(folder);
   const target: RenderTarget = state.target(resolve(options.wasm ?? join(folder, 'causeway.wasm')));
+  if (options.uninstall) {
+    renderUninstall(mesh, target, folder, output);
+    return;
+  }
   const nodes = renderMesh(mesh, target);
   const written: string[] = [];
   for (const node of nodes) {

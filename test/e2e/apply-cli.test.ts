@@ -133,6 +133,22 @@ describe('the command line', { timeout: 300_000 }, () => {
     expect(driven.code, driven.out).toBe(0);
     expect(json(driven)).toMatchObject({ failed: 0, routes: { 'productpage-dev1-1 details-base-1': 10 } });
 
+    const next = join(folder, 'next.wasm');
+    // A custom section more: another module that does the same.
+    writeFileSync(next, Buffer.concat([readFileSync(join(ROOT, 'build/causeway.wasm')), Buffer.from([0, 2, 1, 0x6e])]));
+    const upgraded = await causeway(['--json', '--wasm', next, 'apply']);
+    expect(upgraded.code, upgraded.err).toBe(0);
+    expect(json(upgraded)).toMatchObject({ applied: true, diff: '' });
+    expect(json(upgraded).changes).toContain('~ update gateway: ecds/causeway.gateway.json');
+    expect(json(await causeway(['--json', 'apply']))).toMatchObject({ applied: false });
+    expect(await causeway(['--wasm', join(folder, 'none.wasm'), 'apply'])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('none.wasm: not there'),
+    });
+
+    const steps = ['untagged', 'unfiltered', 'prepared', 'routed', 'plain'].map((name) => ({ name }));
+    const planned = json(await causeway(['--json', 'apply', '--uninstall', '--dry-run']));
+    expect(planned).toMatchObject({ applied: false, steps });
     const state = new StateFolder(join(folder, 's/bookinfo'));
     const pids = state.survivors().map(({ pid }) => pid);
     expect(pids.length).toBeGreaterThan(12);

@@ -7,6 +7,7 @@ import { renderMesh } from '../../envoy-configs/render.ts';
 import type { RenderTarget } from '../../envoy-configs/rendered.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
+import { uninstallSteps } from '../../harness/apply/uninstall-steps.ts';
 import { validateNode } from '../../harness/commands/validate.ts';
 import { parseConfig } from '../../harness/config/load.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
@@ -105,6 +106,19 @@ it('Envoy accepts every node of Bookinfo', { timeout: 240_000 }, async () => {
 
 it('Envoy accepts every word of the configuration', { timeout: 240_000 }, async () => {
   expect(await refusals(parseConfig(EVERYTHING, 'everything.yaml'))).toEqual([]);
+});
+
+it('Envoy accepts every step of an uninstall, whatever the configuration has', { timeout: 240_000 }, async () => {
+  // What needs the suite has to be gone before: isolated instances and shards.
+  const config = parse(EVERYTHING.replace('shards: 2', 'shards: 0')) as CausewayConfig;
+  Object.assign(config.isolation ?? {}, { instances: {} });
+  for (const { name, mesh } of uninstallSteps(resolveMesh(config))) {
+    if (name === 'untagged') continue;
+    for (const node of renderMesh(mesh, target)) {
+      const { id, ok, reason } = await validateNode(envoy, node);
+      expect([name, id, ok ? '' : reason]).toEqual([name, id, '']);
+    }
+  }
 });
 
 it('Envoy refuses what a filter refuses, and says the filter’s reason', { timeout: 120_000 }, async () => {
