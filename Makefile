@@ -76,6 +76,10 @@ bench-overload: setup build ## overload protection beside stock Envoy's; writes 
 drill: setup build ## faults under load beside the peers, one table a part (PARTS="heal tls centre"); writes build/drill.json; tls needs wrk
 	@$(TSX) test/drill/main.ts $(PARTS)
 
+.PHONY: drill-upgrade
+drill-upgrade: setup build ## previous build, this one, back, under load; PREVIOUS=tag, commit or path.wasm (default: last release)
+	@PREVIOUS='$(PREVIOUS)' $(TSX) test/drill/upgrade/main.ts
+
 .PHONY: verify
 verify: setup build ## everything at full size (STEPS="bench flood": only these); the summary goes to docs/figures
 	@$(TSX) tools/verify.ts $(STEPS)

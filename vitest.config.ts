@@ -27,6 +27,7 @@ const IN_PAIRS = [
     'trace-context',
     'trace-propagation',
     'uninstall',
+    'upgrade',
   ].map((name) => `test/e2e/${name}.test.ts`),
   'test/sdk/**/*.envoy.test.ts',
 ];

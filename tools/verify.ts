@@ -58,6 +58,7 @@ const STEPS: readonly Step[] = [
   { name: 'demo-overload', command: 'node build/causeway.mjs demo overload' },
   { name: 'drill-heal', command: 'make drill PARTS=heal', figures: 'drill' },
   { name: 'drill-tls', command: 'make drill PARTS=tls', figures: 'drill' },
+  { name: 'drill-upgrade', command: 'make drill-upgrade', figures: 'drill-upgrade' },
   { name: 'bench', command: 'make bench', figures: 'bench' },
   { name: 'overload-peers', command: `${OVERLOAD} --step peers --collect` },
   ...['exact, 1 worker', 'exact, 2 workers', 'inferred, 1 worker', 'inferred, 2 workers'].map((variant): Step => {

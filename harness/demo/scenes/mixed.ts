@@ -14,7 +14,7 @@ const USERS = ['', 'dev1', 'dev2', 'canary'] as const;
 const PATHS = ['/productpage', '/api/v1/products/0', '/api/v1/products/0/reviews', '/api/v1/products/0/ratings'];
 
 /** A fixed sequence of users, paths and methods without any order in it: the same requests in each run. */
-function requestOf(n: number): DriveRequest {
+export function mixedRequest(n: number): DriveRequest {
   const draw = (n * 2_654_435_761) % 4_294_967_296;
   const user = USERS[draw % USERS.length] ?? '';
   const path = PATHS[Math.floor(draw / 16) % PATHS.length] ?? '/productpage';
@@ -46,7 +46,7 @@ export const mixed: Scene = {
       target: stage.url,
       total,
       concurrency: CONCURRENCY,
-      next: requestOf,
+      next: mixedRequest,
       judge: (answer, { kind }) => {
         const hop = hopOf(answer.body);
         if (hop) {
