@@ -39,6 +39,8 @@ const decoded: usize = memory.data(3072, 8);
 /** What the report read last said; `NaN` where it said nothing, or nothing usable. */
 let queueMs: f64 = NaN;
 let cpu: f64 = NaN;
+/** It said one of them in a way that cannot be. */
+let absurd: bool = false;
 
 function bytes(at: usize, length: i32): Slice {
   return ((at as u64) << 32) | (length as u64);
@@ -54,39 +56,55 @@ export function reportedCpu(): f64 {
   return cpu;
 }
 
-/** Reads `endpoint-load-metrics`. `metric` names the one that holds T2. False when the report is no report. */
+/**
+ * Reads `endpoint-load-metrics`. `metric` names the one that holds T2. False when the report is no report, of which nothing
+ * counts, or when one of its values cannot be, which does not count then.
+ */
 export function readReport(value: Slice, metric: Slice): bool {
   forget();
   if (lenOf(value) > MAX_REPORT) return false;
-  if (startsWith(value, JSON)) return readJson(sub(value, 5, lenOf(value)), metric);
-  if (startsWith(value, BIN)) return readBinary(sub(value, 4, lenOf(value)), metric);
-  return readText(startsWith(value, TEXT) ? sub(value, 5, lenOf(value)) : value, metric);
+  if (startsWith(value, JSON)) return judged(readJson(sub(value, 5, lenOf(value)), metric));
+  if (startsWith(value, BIN)) return judged(readBinary(sub(value, 4, lenOf(value)), metric));
+  return judged(readText(startsWith(value, TEXT) ? sub(value, 5, lenOf(value)) : value, metric));
 }
 
 /** Reads `endpoint-load-metrics-json`. */
 export function readJsonReport(value: Slice, metric: Slice): bool {
   forget();
-  return lenOf(value) <= MAX_REPORT && readJson(value, metric);
+  return lenOf(value) <= MAX_REPORT && judged(readJson(value, metric));
 }
 
 /** Reads `endpoint-load-metrics-bin`. */
 export function readBinaryReport(value: Slice, metric: Slice): bool {
   forget();
-  return lenOf(value) <= MAX_REPORT && readBinary(value, metric);
+  return lenOf(value) <= MAX_REPORT && judged(readBinary(value, metric));
 }
 
 function forget(): void {
   queueMs = NaN;
   cpu = NaN;
+  absurd = false;
+}
+
+/** What was read of a report that breaks off is forgotten. */
+function judged(whole: bool): bool {
+  if (whole) return !absurd;
+  forget();
+  return false;
 }
 
 /** Keeps a value when its name is one of those looked for and nothing was kept before. */
 function take(name: Slice, value: Slice, metric: Slice): void {
   if (isNamed(name, metric)) {
-    if (isNaN(queueMs)) queueMs = parseNumber(value, MOST_QUEUE_MS);
+    if (isNaN(queueMs)) queueMs = checked(parseNumber(value, MOST_QUEUE_MS));
   } else if (equal(name, CPU)) {
-    if (isNaN(cpu)) cpu = parseNumber(value, MOST_UTILIZATION);
+    if (isNaN(cpu)) cpu = checked(parseNumber(value, MOST_UTILIZATION));
   }
+}
+
+function checked(value: f64): f64 {
+  if (isNaN(value)) absurd = true;
+  return value;
 }
 
 /** `queue_ms`, or with the name of its map before it. */
@@ -170,7 +188,8 @@ function readMessage(message: Slice, metric: Slice, depth: i32): bool {
   const start = ptrOf(message);
   let at = 0;
   let name: Slice = 0;
-  let value: f64 = NaN;
+  // What an entry leaves out has its type's default.
+  let value: f64 = 0;
   for (let i = 0; at < length; i++) {
     if (i >= MAX_FIELDS) return false;
     const tag = varint(message, at);
@@ -223,5 +242,5 @@ function varint(message: Slice, at: i32): i64 {
 }
 
 function bounded(value: f64, most: f64): f64 {
-  return value >= 0 && value <= most ? value : NaN;
+  return checked(value >= 0 && value <= most ? value : NaN);
 }

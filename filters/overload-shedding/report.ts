@@ -70,7 +70,7 @@ export class Reports {
     return NaN;
   }
 
-  /** False when the report is no report, or says T2 in a way that cannot be. */
+  /** False when the report is no report, or says something in a way that cannot be. */
   private parse(variant: i32, value: Slice): bool {
     if (variant === 1) return readJsonReport(value, this.name);
     if (variant === 2) return readBinaryReport(value, this.name);

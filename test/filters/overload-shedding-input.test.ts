@@ -19,14 +19,6 @@ beforeAll(async () => {
 
 beforeEach(() => use());
 
-/** A second of 100 requests, none of which is answered. */
-function overload(): void {
-  for (let i = 0; i < 100; i++) {
-    app.arrive();
-    app.host.clock.advance(10);
-  }
-}
-
 const ABSURD = ['', '-1', 'NaN', 'inf', '1e308', '86400001', '1, 2', 'soon', '\u00ff\u0080', '9'.repeat(60_000)];
 
 describe('reports', () => {
@@ -57,6 +49,18 @@ describe('reports', () => {
     app.warmUp({ [header]: value });
     expect(app.gauges().queue_microseconds).toBe(7000);
     expect(app.counted()).not.toHaveProperty('invalid_report');
+  });
+
+  it.each([
+    ['queue_ms:-1,cpu_utilization:0.4', 0],
+    ['JSON {"queue_ms": 1e308}', 0],
+    ['queue_ms:7,cpu_utilization:-1', 7000],
+    ['JSON {"queue_ms": 7, "cut', 0],
+  ])('an ORCA report of "%s" is counted, and only what can be counts', (value, queue) => {
+    use({ queueTime: 'orca' });
+    app.warmUp({ 'endpoint-load-metrics': value });
+    expect(app.counted().invalid_report).toBe(app.sent);
+    expect(app.gauges().queue_microseconds).toBe(queue);
   });
 
   it('of several T2 headers the first counts', () => {
@@ -143,7 +147,7 @@ describe('requests', () => {
     app.warmUp();
     app.flood();
     // The header is looked at over a threshold: the application stands still under load.
-    overload();
+    app.overload();
     expect(app.gauges().level_percent).toBeGreaterThan(0);
     app.arrive({ [CLASS]: '9', [DROPPED]: value });
     expect(app.counted()).toMatchObject({ invalid_dropped: 1 });
@@ -153,7 +157,7 @@ describe('requests', () => {
   it('dropped requests that a caller tells of count as offered', () => {
     app.warmUp();
     app.flood();
-    overload();
+    app.overload();
     app.arrive({ [CLASS]: '9', [DROPPED]: '49' });
     expect(app.counted()).toMatchObject({ held_back: 49 });
   });
@@ -163,7 +167,7 @@ describe('time', () => {
   it.each([-3_600_000, -1_000, 3_600_000])('a clock that is set by %i ms leaves nothing stuck', (jump) => {
     app.warmUp();
     app.flood();
-    app.host.clock.advance(jump);
+    app.host.clock.jump(jump);
     app.answerAll();
     app.host.clock.advance(1500);
     for (let i = 0; i < 50; i++) app.exchange();

@@ -1,4 +1,4 @@
-import { type CallRecord, EmulatedHost, type HttpStream, type Vm } from '../emulator/index.ts';
+import { type CallRecord, EmulatedHost, type HeaderList, type HttpStream, type Vm } from '../emulator/index.ts';
 
 export const CLASS = 'x-causeway-class';
 export const SHED = 'x-causeway-shed';
@@ -14,11 +14,18 @@ export class Instance {
   /** Requests that were given to the first worker. */
   sent = 0;
   readonly #options: Record<string, unknown>;
+  readonly #torture: boolean;
   #open: HttpStream[] = [];
 
-  constructor(module: Uint8Array<ArrayBuffer>, options: Record<string, unknown> = {}) {
-    this.host = new EmulatedHost(module);
+  /** `torture`: memory is collected under every host call; without `record` no host calls are kept. */
+  constructor(
+    module: Uint8Array<ArrayBuffer>,
+    options: Record<string, unknown> = {},
+    { torture = false, record = true } = {},
+  ) {
+    this.host = new EmulatedHost(module, { record });
     this.#options = options;
+    this.#torture = torture;
     this.vm = this.worker();
   }
 
@@ -28,21 +35,25 @@ export class Instance {
       vmConfiguration: 'inbound',
       rootId: 'overload-shedding',
       configuration: { direction: 'inbound', ...this.#options },
+      torture: this.#torture,
     });
   }
 
   /** A request comes in, and stays in flight when it is admitted; `endOfStream`: it has no body. */
-  arrive(headers: Headers = {}, vm: Vm = this.vm, endOfStream = true): HttpStream {
-    const stream = vm.httpStream({ requestHeaders: Object.entries({ 'x-request-id': `id ${this.sent}`, ...headers }) });
+  arrive(headers: Headers | HeaderList = {}, vm: Vm = this.vm, endOfStream = true): HttpStream {
+    const given: HeaderList = Array.isArray(headers) ? headers : Object.entries(headers);
+    const id = given.some(([name]) => name === 'x-request-id') ? [] : [['x-request-id', `id ${this.sent}`] as const];
+    const stream = vm.httpStream({ requestHeaders: [...id, ...given] });
     if (vm === this.vm) this.sent++;
     stream.requestHeaders({ endOfStream });
     if (stream.clientResponse === undefined) this.#open.push(stream);
     return stream;
   }
 
-  answer(stream: HttpStream, headers: Headers = {}, status = '200'): void {
+  answer(stream: HttpStream, headers: Headers | HeaderList = {}, status = '200'): void {
     this.#open = this.#open.filter((open) => open !== stream);
-    stream.responseHeaders([[':status', status], ...Object.entries(headers)]);
+    const given: HeaderList = Array.isArray(headers) ? headers : Object.entries(headers);
+    stream.responseHeaders([[':status', status], ...given]);
     stream.end();
   }
 
@@ -70,6 +81,14 @@ export class Instance {
       this.host.clock.advance(10);
       this.answer(stream, report);
       this.host.clock.advance(15);
+    }
+  }
+
+  /** A second of 100 requests, none of which is answered: some keys are over the threshold then. */
+  overload(): void {
+    for (let i = 0; i < 100; i++) {
+      this.arrive();
+      this.host.clock.advance(10);
     }
   }
 

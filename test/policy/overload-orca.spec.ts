@@ -58,9 +58,10 @@ describe('an ORCA report', () => {
     expect<f64>(reportedQueue()).toBe(1);
     const absurd = ['-1', 'NaN', '1e308', 'inf', '86400001', '', 'x'];
     for (let i = 0; i < absurd.length; i++) {
-      report('queue_ms:' + absurd[i]);
+      expect<bool>(report('queue_ms:' + absurd[i] + ',cpu_utilization:0.5')).toBe(false, absurd[i]);
       expect<bool>(isNaN(reportedQueue())).toBe(true, absurd[i]);
-      readJsonReport(ascii('{"queue_ms":' + absurd[i] + '}'), METRIC);
+      expect<f64>(reportedCpu()).toBe(0.5, absurd[i]);
+      expect<bool>(readJsonReport(ascii('{"queue_ms":' + absurd[i] + '}'), METRIC)).toBe(false, absurd[i]);
       expect<bool>(isNaN(reportedQueue())).toBe(true, absurd[i]);
     }
   });
