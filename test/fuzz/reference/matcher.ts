@@ -78,7 +78,7 @@ function bytes(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1');
 }
 
-function cookie(header: string | undefined, name: string): string | undefined {
+export function cookie(header: string | undefined, name: string): string | undefined {
   for (const part of (header ?? '').split(';')) {
     const [, key, value = ''] = /^([^=]*)=(.*)$/s.exec(part) ?? [];
     if (key === undefined || trimmed(key) !== name) continue;
@@ -91,9 +91,9 @@ export function trimmed(text: string): string {
   return text.replace(/^[ \t]+|[ \t]+$/g, '');
 }
 
-const overlong = Symbol('longer than a decoded value may be');
+export const overlong = Symbol('longer than a decoded value may be');
 
-function query(path: string | undefined, name: string): string | undefined | typeof overlong {
+export function query(path: string | undefined, name: string): string | undefined | typeof overlong {
   const [, parameters] = /^[^?#]*\?([^#]*)/.exec(path ?? '') ?? [];
   for (const part of parameters?.split('&') ?? []) {
     if (part === '') continue;
