@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Agent, request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { allInstances } from '../../envoy-configs/mesh.ts';
 import { versionOf } from '../../envoy-configs/xds.ts';
@@ -227,5 +228,60 @@ describe('apply', { timeout: 120_000 }, () => {
         .filter((name) => name.includes('dev2')),
     ).toEqual([]);
     await allCurrent();
+  });
+
+  it('switches drops, cuts and breakers while calls go on', async () => {
+    const at = allInstances(deployment.mesh).find(({ id }) => id === 'productpage-base-1');
+    const client = new Agent({ connections: 32 });
+    let sent = 0;
+    /** Shares of `count` calls of productpage, in percent, by who answered: `app`, or what this caller's sidecar did. */
+    const shares = async (service: string, count = 40): Promise<Record<string, number>> => {
+      const seen: Record<string, number> = {};
+      let left = count;
+      const work = async (): Promise<void> => {
+        while (left-- > 0) {
+          const { headers, statusCode, body } = await request(`http://${at?.address}:${at?.ports.outbound}/health`, {
+            dispatcher: client,
+            headers: { host: `${service}:9080`, 'x-request-id': `trace ${sent++}` },
+            headersTimeout: 10_000,
+          });
+          await body.dump();
+          const who = headers['x-causeway-degraded'] ?? (statusCode === 200 ? 'app' : String(statusCode));
+          seen[String(who)] = (seen[String(who)] ?? 0) + 100 / count;
+        }
+      };
+      await Promise.all(Array.from({ length: 32 }, work));
+      return seen;
+    };
+    const apply = (degradation: string, text = BASE) => deployment.apply(load(`${text}degradation: ${degradation}\n`));
+    try {
+      await apply('{ drops: [{ name: third, from: [productpage], to: [reviews], percent: 30 }] }');
+      const { drop = 0, app = 0 } = await shares('reviews', 3_000);
+      expect(drop).toBeGreaterThan(28);
+      expect(drop).toBeLessThan(32);
+      expect(drop + app).toBeCloseTo(100);
+      expect(await shares('details')).toEqual({ app: expect.closeTo(100) });
+
+      const answer = "answer: { status: 203, body: '{}' }";
+      await apply(`{ cuts: [{ name: off, service: reviews, on: true, ${answer} }] }`);
+      expect(await shares('reviews')).toEqual({ cut: expect.closeTo(100) });
+      await apply('{}');
+      expect(await shares('reviews')).toEqual({ app: expect.closeTo(100) });
+
+      const guarded = BASE.replace('  details:\n', '  details:\n    breaker: { coolDownMs: 60000 }\n');
+      expect(guarded).not.toBe(BASE);
+      await apply('{}', guarded);
+      expect(await shares('details')).toEqual({ app: expect.closeTo(100) });
+      const details = state.survivors().find(({ name }) => name === 'details-base-1.app');
+      process.kill(details?.pid ?? Number.NaN, 'SIGKILL');
+      await expect.poll(async () => (await shares('details')).breaker ?? 0, { timeout: 30_000 }).toBeGreaterThan(95);
+      // But for one probe a second.
+      expect((await shares('details', 2_000)).breaker).toBeGreaterThan(98);
+      await apply('{}');
+      // Which has found the application gone, and started it again; an open breaker would refuse for a minute.
+      expect(await shares('details')).toEqual({ app: expect.closeTo(100) });
+    } finally {
+      await client.destroy();
+    }
   });
 });

@@ -105,6 +105,22 @@ describe('the breaker', () => {
     expect(counts['probes.service.reviews.interface.other']).toBeGreaterThanOrEqual(10);
   });
 
+  it('lets 5, 10, 25 and 50 % through on its way back, within two points', () => {
+    start({ services: [{ ...REVIEWS, breaker: { coolDownMs: 1000, stepMs: 5000 } }] });
+    repeat(2000, { answer: FAILED }, 1);
+    // Half a second each; a step takes ten of them.
+    const passed = Array.from({ length: 60 }, () => 100 - repeat(500, {}, 1) / 5);
+    const first = passed.findIndex((percent) => percent > 2);
+    const steps = [0, 1, 2, 3].map((step) => {
+      const whole = passed.slice(first + 10 * step + 1, first + 10 * step + 9);
+      return whole.reduce((sum, percent) => sum + percent, 0) / whole.length;
+    });
+    for (const [i, percent] of [5, 10, 25, 50].entries()) {
+      expect(Math.abs((steps[i] ?? 0) - percent), passed.join(' ')).toBeLessThan(2);
+    }
+    expect(passed.slice(first + 42)).toEqual(passed.slice(first + 42).map(() => 100));
+  });
+
   it.each<[string, Sent, boolean]>([
     ['5xx', { answer: [[':status', '500']] }, true],
     ['a timeout', { answer: [[':status', '504']] }, true],
@@ -338,36 +354,59 @@ describe('host calls', () => {
   });
 });
 
+/** All that can become of requests, four a time. */
+function wave(): void {
+  for (let i = 0; i < 300; i++) {
+    host.clock.advance(20);
+    const answer = i % 3 === 0 ? undefined : i % 2 === 0 ? FAILED : OK;
+    send({
+      answer,
+      headers: [['x-request-id', `t${i}`]],
+      properties: { 'upstream.address': `10.0.0.${i % 40}:1` },
+    });
+    send({ headers: [['x-causeway-class', 'bad']] });
+    vm.exchange({ requestHeaders: [[':authority', 'cut']] });
+    vm.exchange({ requestHeaders: [[':authority', 'broken']], response: FAILED });
+  }
+  vm.root.tick();
+}
+
+const WAVED: DegradationConfig = {
+  services: [
+    { ...REVIEWS, breaker: {}, interfaces: [{ name: 'one', template: '/reviews/{id}' }] },
+    { name: 'cut', authorities: ['cut'] },
+    { name: 'broken', authorities: ['broken'], breaker: {} },
+  ],
+  drops: [{ name: 'some', services: ['reviews'], percent: 20 }],
+  cuts: [{ name: 'off', service: 'cut', on: true, answer: { body: 'x' } }],
+};
+
 describe('a request', () => {
   it('allocates nothing, whatever becomes of it', async () => {
     const bytes = new Uint8Array(await readFile(await compilePlugin('filters/suite.ts', { countAllocations: true })));
     host = new EmulatedHost(bytes, { record: false });
-    start({
-      services: [
-        { ...REVIEWS, breaker: {}, interfaces: [{ name: 'one', template: '/reviews/{id}' }] },
-        { name: 'cut', authorities: ['cut'] },
-      ],
-      drops: [{ name: 'some', services: ['reviews'], percent: 20 }],
-      cuts: [{ name: 'off', service: 'cut', on: true, answer: { body: 'x' } }],
-    });
-    const wave = (): void => {
-      for (let i = 0; i < 300; i++) {
-        host.clock.advance(20);
-        const answer = i % 3 === 0 ? undefined : i % 2 === 0 ? FAILED : OK;
-        send({
-          answer,
-          headers: [['x-request-id', `t${i}`]],
-          properties: { 'upstream.address': `10.0.0.${i % 40}:1` },
-        });
-        send({ headers: [['x-causeway-class', 'bad']] });
-        vm.exchange({ requestHeaders: [[':authority', 'cut']] });
-      }
-      vm.root.tick();
-    };
+    start(WAVED);
     wave();
     const count = () => [vm.instance.global(GC_ALLOCATIONS), vm.instance.global(HEAP_ALLOCATIONS)];
     const before = count();
     wave();
     expect(count()).toEqual(before);
+  });
+
+  it('ends the same when memory is collected under every host call, or after every callback', async () => {
+    const bytes = new Uint8Array(await readFile(await compilePlugin('filters/suite.ts', { exportRuntime: true })));
+    const [plain, ...others] = ([false, 'allocator', 'callbacks'] as const).map((torture) => {
+      host = new EmulatedHost(bytes, { record: false });
+      vm = host.vm({ vmConfiguration: 'outbound', rootId: 'degradation', configuration: WAVED, torture });
+      // A second configuration makes garbage of the first.
+      vm.reconfigure(WAVED);
+      wave();
+      expect(vm.failure).toBeUndefined();
+      return counted();
+    });
+    expect(Object.keys(plain ?? {}).map((name) => name.split('.')[0])).toEqual(
+      expect.arrayContaining(['refused', 'probes', 'opened', 'dropped', 'cut', 'ignored']),
+    );
+    for (const other of others) expect(other).toEqual(plain);
   });
 });
