@@ -121,6 +121,15 @@ describe.each([1, 2, 4])('with %i workers', (workers) => {
     expect(app.share('/c')).toBeLessThan(0.6);
     expect(app.share('/c')).toBeGreaterThan(0.2);
     expect(app.instance.metrics()).toMatchObject({ 'refused.reason.adaptive.interface.c': expect.any(Number) });
+    const refused = Array.from({ length: 100 }, () => app.instance.arrive('/c')).at(-1);
+    expect(refused?.clientResponse).toMatchObject({ status: 429, details: 'causeway_adaptive_rate_limit_adaptive' });
+  });
+
+  it('limits what fits no interface as the interface `other`', () => {
+    app.run(10, { ...CALM, '/elsewhere': 5 });
+    app.run(5, { ...CALM, '/elsewhere': 120 });
+    expect(app.instance.metrics()).toMatchObject({ 'refused.reason.adaptive.interface.other': expect.any(Number) });
+    expect(app.share('/a')).toBe(1);
   });
 
   it('lets go of the limit when the surge is over', () => {
@@ -329,6 +338,7 @@ describe('a bad report', () => {
     ['no number', 'x-queue-ms', 'NaN'],
     ['an infinite T2', 'x-queue-ms', 'inf'],
     ['an absurd T2', 'x-queue-ms', `1e308`],
+    ['a T2 above a day', 'x-queue-ms', '86400001'],
     ['a list', 'x-queue-ms', '1,2'],
     ['61 kB', 'x-queue-ms', '9'.repeat(61_000)],
     ['a signal that is no number', 'x-load', 'high'],

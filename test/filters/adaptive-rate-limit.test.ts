@@ -69,6 +69,30 @@ describe('a limit', () => {
     expect(answered()?.headers.has('retry-after')).toBe(false);
   });
 
+  it.each<[string, AdaptiveRateLimitConfig, string]>([
+    ['interface', { interfaces: [{ name: 'all', template: '/**', perSecond: 4 }] }, 'interface.interface.all'],
+    ['instance', { perSecond: 4 }, 'instance'],
+    ['hotspot', { hotspots: [{ name: 'user', by: { header: 'x-user' }, perSecond: 4 }] }, 'hotspot.rule.user'],
+  ])('of the %s is named in the details and counted', (reason, configuration, labels) => {
+    use(configuration);
+    expect(app.pass('/', [['x-user', 'ann']])).toBe(true);
+    const refused = app.arrive('/', [['x-user', 'ann']]);
+    expect(refused.clientResponse).toMatchObject({ status: 429, details: `causeway_adaptive_rate_limit_${reason}` });
+    expect(app.metrics()).toEqual({ [`refused.reason.${labels}`]: 1 });
+  });
+
+  it('meets nothing that is not there, and no clock that is set', () => {
+    use({ perSecond: 4, hotspots: [{ name: 'user', by: { cookie: 'sid' }, perSecond: 4 }] });
+    expect(app.pass('')).toBe(true);
+    app.host.clock.jump(-3_600_000);
+    expect(app.pass(), 'set back, it refills nothing').toBe(false);
+    app.host.clock.advance(260);
+    expect(app.pass(), 'and goes on from there').toBe(true);
+    expect(app.pass()).toBe(false);
+    app.host.clock.jump(3_600_000);
+    expect([app.pass(), app.pass()], 'set forward, it fills the bucket, and no more').toEqual([true, false]);
+  });
+
   it.each([
     ['1 worker', [400]],
     ['2 workers, evenly', [200, 200]],

@@ -290,6 +290,19 @@ describe('bad answers', () => {
   });
 
   it.each([
+    ['half of it', whole.slice(0, whole.length / 2), true],
+    ['two documents', whole + whole, true],
+    ['another cluster', clustersAnswer('other', [{}]), false],
+  ])('about hosts that were known: %s', (_name, body, kept) => {
+    start();
+    pass(1);
+    pass(3, { hosts: () => body });
+    expect(seen().hosts).toMatch(kept ? '=1 ' : '=none');
+    pass(2, { hosts: () => body });
+    expect(seen().hosts).toMatch('=none');
+  });
+
+  it.each([
     ['a port beyond 65,535', { port: 70_000 }],
     ['no address', { address: '' }],
     ['an address of 300 bytes', { address: 'a'.repeat(300) }],

@@ -145,10 +145,35 @@ describe('the breaker', () => {
     ],
     ['the same from a stranger', { answer: [...FAILED, ['x-causeway-shed', '640']] }, true],
     ['an absurd threshold', { answer: [...FAILED, ['x-causeway-shed', '1e308']], properties: MESH }, true],
-    ['a status that is none', { answer: [[':status', '']], properties: { 'request.duration': u64le(1n) } }, false],
+    ['no status', { answer: [[':status', '']], properties: { 'request.duration': u64le(1n) } }, false],
+    [
+      'a status that is no number',
+      { answer: [[':status', 'five']], properties: { 'request.duration': u64le(1n) } },
+      false,
+    ],
   ])('counts %s as a failure or not', (_name, sent, failure) => {
     start({ services: [{ ...REVIEWS, breaker: {} }] });
     expect(repeat(100, sent) > 0).toBe(failure);
+  });
+
+  it.each([
+    ['1e308', MESH, 1],
+    ['-1', MESH, 1],
+    ['1281', MESH, 1],
+    ['640', {}, undefined],
+  ])('takes a shed threshold of %s by the status of its answer', (threshold, properties, ignored) => {
+    start({ services: [{ ...REVIEWS, breaker: {} }] });
+    send({ answer: [...FAILED, ['x-causeway-shed', threshold]], properties });
+    expect(counted()['ignored.reason.bad_threshold']).toBe(ignored);
+    expect(repeat(100, { answer: [...FAILED, ['x-causeway-shed', threshold]], properties })).toBeGreaterThan(0);
+  });
+
+  it('starts closed where a VM has been replaced', () => {
+    start({ services: [{ ...REVIEWS, breaker: {} }] });
+    repeat(300, { answer: FAILED });
+    expect(own(send({ answer: FAILED }))).toBeDefined();
+    start({ services: [{ ...REVIEWS, breaker: {} }] });
+    expect(repeat(50, {})).toBe(0);
   });
 
   it.each([
@@ -255,9 +280,9 @@ describe('drops', () => {
     expect(own(send({ headers: [['x-causeway-class', class_]] })) !== undefined).toBe(dropped);
   });
 
-  it('count a class that is none', () => {
-    start({ services: [REVIEWS], drops: [{ name: 'all', percent: 100 }] });
-    send({ headers: [['x-causeway-class', '-1']] });
+  it.each(['x', '55', '-1', ''])('count "%s" as no class, and as class 5', (class_) => {
+    start({ services: [REVIEWS], drops: [{ name: 'all', percent: 100, class: 5 }] });
+    expect(own(send({ headers: [['x-causeway-class', class_]] }))).toBe('drop 503 causeway_degradation_drop');
     expect(counted()).toEqual({ 'ignored.reason.bad_class': 1, 'dropped.rule.all': 1 });
   });
 

@@ -24,7 +24,9 @@ const ABSURD = ['', '-1', 'NaN', 'inf', '1e308', '86400001', '1, 2', 'soon', '\u
 describe('reports', () => {
   it.each(ABSURD)('T2 of "%.20s" is no report, and changes nothing', (value) => {
     app.warmUp();
-    app.answer(app.arrive(), { 'x-queue-ms': value });
+    const stream = app.arrive();
+    app.answer(stream, { 'x-queue-ms': value });
+    expect(stream.clientResponse?.status).toBe(200);
     expect(app.counted()).toMatchObject({ invalid_report: 1, admitted: app.sent });
     app.host.clock.advance(100);
     expect(app.gauges()).toMatchObject({ queue_microseconds: 0, level_percent: 0 });
@@ -33,7 +35,9 @@ describe('reports', () => {
   it.each(ABSURD)('an ORCA report of "%.20s" likewise', (value) => {
     use({ queueTime: 'orca' });
     app.warmUp({ 'endpoint-load-metrics': 'queue_ms:0' });
-    app.answer(app.arrive(), { 'endpoint-load-metrics': value });
+    const stream = app.arrive();
+    app.answer(stream, { 'endpoint-load-metrics': value });
+    expect(stream.clientResponse?.status).toBe(200);
     expect(app.counted()).toMatchObject({ invalid_report: 1, admitted: app.sent });
     expect(app.gauges()).toMatchObject({ level_percent: 0 });
   });
@@ -143,6 +147,16 @@ describe('requests', () => {
     expect(app.counted()).toMatchObject({ invalid_class: 1 });
   });
 
+  it('of several classes the first counts', () => {
+    app.warmUpTo400();
+    app.flood();
+    const classes = (...digits: string[]) => digits.map((digit) => [CLASS, digit] as const);
+    expect(app.arrive(classes('0', '9')).clientResponse).toBeUndefined();
+    expect(app.arrive(classes('9', '0')).clientResponse?.status).toBe(503);
+    expect(app.counted()['refused.class.9']).toBe(1);
+    expect(app.counted()).not.toHaveProperty('invalid_class');
+  });
+
   it.each(['', 'x', '-5', '1e308', '100001', '1,1'])('"%s" dropped requests are none', (value) => {
     app.warmUp();
     app.flood();
@@ -217,11 +231,14 @@ it('a VM that is replaced goes on with what is proven', () => {
   app.warmUpTo400();
   const { capacity_per_second: before = 0 } = app.gauges();
   expect(before).toBeGreaterThan(300);
+  for (let i = 0; i < 10; i++) app.arrive();
   app.vm.shutdown();
   const fresh = app.worker();
   app.exchange({}, fresh);
   for (let i = 0; i < 10; i++) fresh.root.tick();
   expect(app.gaugesOf(fresh).capacity_per_second).toBeGreaterThanOrEqual(before * 0.9);
+  app.host.clock.advance(1_000);
+  expect(app.gaugesOf(fresh).in_flight, 'its requests are forgotten').toBe(0);
 });
 
 it.each([

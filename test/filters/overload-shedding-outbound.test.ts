@@ -205,12 +205,14 @@ describe('bad input', () => {
     shed(0);
     warm();
     expect(dropped(call({ ':path': '/health' }))).toBe(false);
+    expect(dropped(call())).toBe(true);
+    expect(counted()).toMatchObject({ believed: 1 });
   });
 
-  it('a clock that is set back ends what was believed', () => {
+  it.each([-60_000, 60_000])('a clock that is set by %i ms ends what was believed', (jump) => {
     shed(128);
     warm();
-    host.clock.jump(-60_000);
+    host.clock.jump(jump);
     expect(dropped(call())).toBe(false);
   });
 });

@@ -1,5 +1,5 @@
 /** Limits that two instances share: stock Envoys, the reference rate-limit service and a real Redis, all told by one causeway.yaml. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -7,7 +7,7 @@ import { request } from 'undici';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { stringify } from 'yaml';
 import { rateLimitDescriptors } from '../../envoy-configs/cluster-limits.ts';
-import type { Mesh } from '../../envoy-configs/mesh.ts';
+import type { Mesh, RenderedNode } from '../../envoy-configs/mesh.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { parseConfig } from '../../harness/config/load.ts';
@@ -22,6 +22,7 @@ const NETWORK = '127.46';
 const SERVICE = { address: `${NETWORK}.200.1`, port: 8081 };
 const missing = await whyNoRateLimit();
 
+let wasmPath: string;
 let folder: string;
 let redis: Redis;
 let service: RateLimitService | undefined;
@@ -30,10 +31,10 @@ const apps: Server[] = [];
 let instances: string[] = [];
 
 /** The unit is a day, so that nothing depends on when a window begins. */
-function mesh(pay = 40): Mesh {
+function mesh(pay = 40, unreachable = 'pass'): Mesh {
   const yaml = `mesh: shared
 network: { prefix: '${NETWORK}' }
-ratelimit: { address: ${SERVICE.address}, timeout: 5s }
+ratelimit: { address: ${SERVICE.address}, timeout: 5s, unreachable: ${unreachable} }
 gateways: [{ name: edge, routes: [{ prefix: /, service: shop }] }]
 services:
   shop:
@@ -47,26 +48,40 @@ services:
   return resolveMesh(parseConfig(yaml, 'causeway.yaml'));
 }
 
-const descriptors = (pay?: number) => stringify(rateLimitDescriptors(mesh(pay)));
-
-beforeAll(async () => {
-  if (missing !== null) return;
-  const wasmPath = await compilePlugin('filters/suite.ts');
-  folder = mkdtempSync(join(tmpdir(), 'cw-shared-'));
-  redis = await Redis.start();
-  service = await RateLimitService.start(SERVICE, redis.url.replace('redis://', ''), { 'shared.yaml': descriptors() });
+function sidecars(of: Mesh): RenderedNode[] {
   const target = {
     wasmPath,
     nodeDir: (id: string) => join(folder, id),
     adminSocket: (id: string) => join(folder, `${id}.sock`),
     accessLog: (id: string) => join(folder, `${id}.access.log`),
   };
+  return renderMesh(of, target).filter(({ kind }) => kind === 'sidecar');
+}
+
+/** As Envoy follows files: by a rename. */
+function write(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(`${path}.new`, text);
+  renameSync(`${path}.new`, path);
+}
+
+/** Sum over both instances of what ends so. */
+async function counted(name: RegExp): Promise<number> {
+  const all = await Promise.all(envoys.map((envoy) => envoy.admin.stats(name.source)));
+  return all.flatMap((stats) => [...stats.values()]).reduce((sum, value) => sum + value, 0);
+}
+
+const descriptors = (pay?: number) => stringify(rateLimitDescriptors(mesh(pay)));
+
+beforeAll(async () => {
+  if (missing !== null) return;
+  wasmPath = await compilePlugin('filters/suite.ts');
+  folder = mkdtempSync(join(tmpdir(), 'cw-shared-'));
+  redis = await Redis.start();
+  service = await RateLimitService.start(SERVICE, redis.url.replace('redis://', ''), { 'shared.yaml': descriptors() });
   const binary = (await resolveEnvoy()).path;
-  for (const node of renderMesh(mesh(), target).filter(({ kind }) => kind === 'sidecar')) {
-    for (const [path, text] of Object.entries(node.files)) {
-      mkdirSync(dirname(join(node.dir, path)), { recursive: true });
-      writeFileSync(join(node.dir, path), text);
-    }
+  for (const node of sidecars(mesh())) {
+    for (const [path, text] of Object.entries(node.files)) write(join(node.dir, path), text);
     const [inbound = ''] = node.listeners;
     const app = createServer((_request, response) => response.end('done\n'));
     await new Promise<void>((resolve) => app.listen(9081, inbound.split(':')[0], () => resolve()));
@@ -79,7 +94,7 @@ beforeAll(async () => {
         adminSocket: node.adminSocket,
         logPath: join(folder, `${node.id}.log`),
         concurrency: 2,
-        args: node.args,
+        args: ['--file-flush-interval-msec', '100', ...node.args],
       }),
     );
     instances.push(`http://${inbound}`);
@@ -149,6 +164,15 @@ describe.skipIf(missing !== null)('a limit that two instances share', () => {
     const plain = await answer(base, 'POST', '/pay');
     expect(plain.statusCode).toBe(429);
     expect(plain.headers['x-envoy-ratelimited']).toBe('true');
+    expect(await counted(/^cluster\..*ratelimit\.over_limit$/)).toBeGreaterThan(0);
+    await waitUntil(
+      'the details in the access log',
+      async () => {
+        const logs = envoys.map(({ name }) => readFileSync(join(folder, `${name}.access.log`), 'utf8')).join('');
+        return logs.includes('request_rate_limited') ? found(undefined) : notYet(`${logs.length} bytes`);
+      },
+      { deadlineMs: 10_000 },
+    );
     const grpc = await answer(base, 'POST', '/pay', { 'content-type': 'application/grpc' });
     expect(grpc.headers['grpc-status']).toBe('8');
     expect(await status(base, 'POST', '/pay', { 'x-causeway-class': '0' })).toBe(200);
@@ -171,6 +195,25 @@ describe.skipIf(missing !== null)('a limit that two instances share', () => {
       { deadlineMs: 20_000 },
     );
     await service?.stop();
+    const before = await counted(/^cluster\..*ratelimit\.error$/);
     expect(await passed(10, 'POST', '/pay')).toBe(10);
+    expect((await counted(/^cluster\..*ratelimit\.error$/)) - before).toBe(10);
+  });
+
+  it('refuses without the service where that is wanted', async () => {
+    for (const node of sidecars(mesh(40, 'refuse'))) {
+      for (const [path, text] of Object.entries(node.files)) {
+        if (path.startsWith('ecds/')) write(join(node.dir, path), text);
+      }
+    }
+    const [base = ''] = instances;
+    await waitUntil(
+      'a refusal',
+      async () => {
+        const got = await status(base, 'POST', '/pay');
+        return got === 500 ? found(undefined) : notYet(String(got));
+      },
+      { deadlineMs: 20_000 },
+    );
   });
 });
