@@ -1,6 +1,7 @@
 /** Degradation on a real Envoy: the section comes from the words of `causeway.yaml`, and is switched as `apply` does it. */
 import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
+import { createServer as createHttp2Server } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -14,10 +15,12 @@ import { discoveryFile, PATHS } from '../../envoy-configs/xds.ts';
 import { parseConfig } from '../../harness/config/load.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { type Envoy, startEnvoy } from '../../harness/envoy/launcher.ts';
+import { Http2Client } from '../bench/fallback-retry/rig.ts';
 import { staticCluster } from '../support/agent-envoy.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
+const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 const BREAKER = 'breaker: { coolDownMs: 1000, stepMs: 500 }';
 
 let folder: string;
@@ -35,6 +38,20 @@ const app = createServer((_request, response) => {
   response.end('the application');
 });
 
+/** The service `orders`: HTTP/2, and gRPC where that is asked for, whose status is in the trailers. */
+const orders = createHttp2Server((request, response) => {
+  const well = behave === 'well';
+  if (request.headers['content-type'] !== 'application/grpc') {
+    response.statusCode = well ? 200 : 500;
+    response.end('orders');
+    return;
+  }
+  response.setHeader('content-type', 'application/grpc');
+  response.addTrailers({ 'grpc-status': well ? '0' : '14' });
+  // One message of no bytes: trailers need a body before them.
+  response.end(Buffer.alloc(5));
+});
+
 /** The outbound section of one caller in a mesh with this about degradation. */
 function section(service: string, degradation: string): object {
   const yaml = `mesh: test
@@ -42,6 +59,7 @@ gateways: [{ name: edge, routes: [{ prefix: /, service: web }] }]
 services:
   web: { instances: { base: {} } }
   reviews: { ${service}${service === '' ? '' : ', '}interfaces: [{ name: one, template: '/reviews/{id}' }], instances: { base: {} } }
+  orders: { protocol: grpc, ${service}${service === '' ? '' : ', '}instances: { base: {} } }
 degradation: ${degradation}
 `;
   const mesh = resolveMesh(parseConfig(yaml, 'causeway.yaml'));
@@ -101,13 +119,19 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => {
     app.listen(0, '127.0.0.1', resolve);
   });
+  await new Promise<void>((resolve) => {
+    orders.listen(0, '127.0.0.1', resolve);
+  });
   await push(BREAKER, '{}');
   const manager = {
     '@type': HCM,
     stat_prefix: 'outbound',
     generate_request_id: false,
     route_config: {
-      virtual_hosts: [{ name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'app' } }] }],
+      virtual_hosts: [
+        { name: 'orders', domains: ['orders'], routes: [{ match: { prefix: '/' }, route: { cluster: 'orders' } }] },
+        { name: 'all', domains: ['*'], routes: [{ match: { prefix: '/' }, route: { cluster: 'app' } }] },
+      ],
     },
     http_filters: [wasmPlace('outbound', folder), routerFilter()],
   };
@@ -128,7 +152,18 @@ beforeAll(async () => {
             ],
           },
         ],
-        clusters: [staticCluster('app', [{ port: (app.address() as AddressInfo).port }])],
+        clusters: [
+          staticCluster('app', [{ port: (app.address() as AddressInfo).port }]),
+          {
+            ...staticCluster('orders', [{ port: (orders.address() as AddressInfo).port }]),
+            typed_extension_protocol_options: {
+              [HTTP_OPTIONS]: {
+                '@type': `type.googleapis.com/${HTTP_OPTIONS}`,
+                explicit_http_config: { http2_protocol_options: {} },
+              },
+            },
+          },
+        ],
       },
     }),
   );
@@ -149,6 +184,7 @@ afterAll(async () => {
   await envoy?.stop();
   app.closeAllConnections();
   app.close();
+  orders.close();
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -221,5 +257,51 @@ describe('switched while it runs', () => {
     expect(seen).toBe(before);
     await push('', cut(false));
     await until('the application', async () => (await call()).body === 'the application');
+  });
+});
+
+describe.each([
+  { kind: 'HTTP/2', headers: {}, good: '200', failed: '500', refused: '503', cut: '203' },
+  {
+    kind: 'gRPC',
+    headers: { 'content-type': 'application/grpc', te: 'trailers' },
+    good: '200 0',
+    failed: '200 14',
+    refused: '200 14',
+    cut: '200 0',
+  },
+])('$kind', ({ headers, good, failed, refused, cut }) => {
+  it('is dropped, cut, and stopped by a breaker, each answered in its own way', async () => {
+    const client = new Http2Client('127.0.0.1', Number(new URL(url).port));
+    /** How so many calls were answered, and by whom: `app`, or what was done here. */
+    const answers = async (count = 20): Promise<Set<string>> => {
+      const all = await Promise.all(
+        Array.from({ length: count }, () => client.call({ host: 'orders', path: '/orders.Orders/List', headers })),
+      );
+      return new Set(
+        all.map(({ status, grpcStatus, headers: given }) =>
+          [status, grpcStatus, given['x-causeway-degraded'] ?? 'app'].filter((part) => part !== '').join(' '),
+        ),
+      );
+    };
+    const become = (what: string, wanted: string): Promise<void> =>
+      until(what, async () => {
+        const seen = await answers();
+        return seen.size === 1 && seen.has(wanted);
+      });
+    try {
+      await push('', '{ drops: [{ name: all, from: [web], to: [orders], percent: 100 }] }');
+      await become('a drop', `${refused} drop`);
+      const answer = "{ status: 203, grpcStatus: 0, body: '' }";
+      await push('', `{ cuts: [{ name: off, service: orders, on: true, answer: ${answer} }] }`);
+      await become('a cut', `${cut} cut`);
+      await push('breaker: { coolDownMs: 60000 }', '{}');
+      await become('the application', `${good} app`);
+      behave = 'badly';
+      expect(await answers(1)).toEqual(new Set([`${failed} app`]));
+      await become('an open breaker', `${refused} breaker`);
+    } finally {
+      client.close();
+    }
   });
 });

@@ -3,7 +3,7 @@ import { request } from 'undici';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { laneScheme, serviceClusters } from '../../envoy-configs/clusters.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
-import { envoy, listener } from '../bench/fallback-retry/rig.ts';
+import { envoy, Http2Client, listener } from '../bench/fallback-retry/rig.ts';
 import { startExample } from '../overload/example.ts';
 import { type Answer, OverloadStage, type StageOptions } from '../overload/stage.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
@@ -80,6 +80,9 @@ describe('at the edge', () => {
       { deadlineMs: 20_000 },
     );
     expect(await seen({ 'x-causeway-class': '0', 'x-causeway-dropped': '9' })).toEqual({});
+    const claim = await stage.call(stage.inbound, {}, '/claim');
+    expect(claim.status).toBe(503);
+    expect(claim.headers, 'no application says for its proxy that it sheds').not.toHaveProperty('x-causeway-shed');
     expect(await seen({ 'x-causeway-class': '0', 'x-user': 'core' })).toEqual({ 'x-causeway-class': '1' });
 
     // A cold start admits too much of everything at first.
@@ -254,17 +257,63 @@ async function calmAgain(inbound: string): Promise<void> {
   );
 }
 
-it('gRPC callers get RESOURCE_EXHAUSTED', async () => {
-  const { inbound } = await start();
-  if (stage === undefined) return;
-  const answers = await stage.load(inbound, CAPACITY * 4, 3, (n) => ({
-    'x-request-id': `id-${n}`,
-    'content-type': 'application/grpc',
-  }));
-  const refused = answers.filter(({ headers }) => headers['x-causeway-shed'] !== undefined);
-  expect(refused.length).toBeGreaterThan(CAPACITY / 2);
-  expect(new Set(refused.map(({ headers }) => headers['grpc-status']))).toEqual(new Set(['8']));
+it('HTTP/2 and gRPC are limited, shed and served, each refused in its own way', async () => {
+  const { inbound } = await start({
+    protocol: 'grpc',
+    app: { ...APP, PROTOCOL: 'http2' },
+    interfaces: [{ name: 'limited', template: '/limited' }],
+    limits: { interfaces: { limited: 40 } },
+  });
+  const { hostname, port } = new URL(inbound);
+  const client = new Http2Client(hostname, Number(port));
+  try {
+    for (const grpc of [false, true]) {
+      const kind = grpc ? { 'content-type': 'application/grpc', te: 'trailers' } : {};
+      const load = (path: string, perSecond: number, seconds: number) =>
+        http2Load(client, path, perSecond, seconds, kind);
+      const said = ({ status, grpcStatus }: Http2Answer): string => (grpc ? `${status} ${grpcStatus}` : `${status}`);
+      const good = grpc ? '200 0' : '200';
+
+      const limited = await load('/limited', 100, 1.5);
+      const passed = limited.filter((answer) => said(answer) === good).length;
+      expect(passed).toBeGreaterThan(60 * 0.8);
+      expect(passed, 'and a burst').toBeLessThan(60 * 1.2 + 10);
+      expect(new Set(limited.map(said))).toEqual(new Set([good, grpc ? '200 8' : '429']));
+
+      const flood = await load('/', CAPACITY * 3, 3);
+      const later = flood.slice(flood.length / 2).filter((answer) => said(answer) === good);
+      expect(later.length / 1.5).toBeGreaterThan(CAPACITY / 2);
+      const refused = flood.filter(({ headers }) => headers['x-causeway-shed'] !== undefined);
+      expect(refused.length).toBeGreaterThan(CAPACITY);
+      expect(new Set(refused.map(said))).toEqual(new Set([grpc ? '200 8' : '503']));
+      expect(refused[0]?.headers['x-envoy-ratelimited']).toBe('true');
+      expect(await stage?.metric('queue_microseconds'), 'T2 is read').toBeGreaterThan(0);
+    }
+  } finally {
+    client.close();
+  }
 });
+
+type Http2Answer = Awaited<ReturnType<Http2Client['call']>>;
+
+async function http2Load(
+  client: Http2Client,
+  path: string,
+  perSecond: number,
+  seconds: number,
+  headers: Readonly<Record<string, string>>,
+): Promise<Http2Answer[]> {
+  const sent: Promise<Http2Answer>[] = [];
+  const began = performance.now();
+  for (let elapsed = 0; elapsed < seconds * 1000; elapsed = performance.now() - began) {
+    for (; sent.length < (elapsed / 1000) * perSecond; ) {
+      const named = { ...headers, 'x-request-id': `id-${sent.length}` };
+      sent.push(client.call({ path, host: 'shop:9080', headers: named, timeoutMs: 2_000 }));
+    }
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  return Promise.all(sent);
+}
 
 it('an ORCA report is read as well as a header', async () => {
   const { inbound } = await start({ overload: { queueTime: 'orca' }, app: { ...APP, REPORT: 'orca' } });
