@@ -4,9 +4,9 @@ import { Random } from './random.ts';
 /** All arrivals of a plan in the order of time. */
 export function* arrivals(plan: Pick<LoadPlan, 'streams' | 'seed'>): Generator<Arrival, void> {
   const random = new Random(plan.seed);
-  const sources = plan.streams.map(({ phases }, stream) => ({
+  const sources = plan.streams.map(({ phases, twinOf }, stream) => ({
     stream,
-    times: poisson(phases, random.fork(stream + 1)),
+    times: poisson(phases, random.fork((twinOf ?? stream) + 1)),
   }));
   const next = sources.map(({ times }) => times.next());
   for (;;) {

@@ -10,6 +10,8 @@ export interface Stream {
   readonly address?: string;
   /** Requests per second, one phase after the other. */
   readonly phases: readonly Phase[];
+  /** Index of the stream whose moments of arrival it shares, given the same phases. Default: moments of its own. */
+  readonly twinOf?: number;
 }
 
 export interface Phase {

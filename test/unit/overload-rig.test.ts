@@ -115,6 +115,19 @@ describe('arrivals', () => {
     expect([...arrivals(plan(phases, 2))].slice(0, 3)).not.toEqual([...arrivals(plan(phases))].slice(0, 3));
   });
 
+  test('of a stream and its twin come at the same moments, and only those', () => {
+    const times = (stream: number, twins: boolean): number[] => {
+      const { streams, seed } = plan(phases);
+      const [first, second] = streams;
+      if (first === undefined || second === undefined) throw new RangeError('two streams');
+      const both = [first, twins ? { ...second, twinOf: 0 } : second];
+      return [...arrivals({ streams: both, seed })].filter((one) => one.stream === stream).map(({ at }) => at);
+    };
+    expect(times(1, true)).toEqual(times(0, true));
+    expect(times(0, true)).toEqual(times(0, false));
+    expect(times(1, false)).not.toEqual(times(0, false));
+  });
+
   test('vary as those of independent callers do: the variance of counts is their mean', () => {
     const counts = new Array<number>(500).fill(0);
     for (const { at } of arrivals(plan([{ seconds: 50, perSecond: 100 }]))) {

@@ -23,19 +23,20 @@ const CORE_SHARE = 0.2;
 const PATIENCE_MS = 250;
 
 /**
- * Both services get the same load at the same time, as other proxies of the mesh send it to their instances; `addresses` are these, in
+ * Both services get the same load at the same moments, as other proxies of the mesh send it to their instances; `addresses` are these, in
  * the order of the services. Streams 2n and 2n + 1 are the core and the other requests of service n.
  */
 export function loadPlan(addresses: readonly string[], port: number): LoadPlan {
   const phases = (share: number): Phase[] =>
     COURSE.map(({ times, seconds }) => ({ seconds, perSecond: times * CAPACITY * share }));
+  const stream = { path: '/', headers: {} };
   return {
     address: addresses[0] ?? '',
     port,
     authority: 'shop.example',
     streams: addresses.flatMap((address, n) => [
-      { name: `${SERVICES[n]}, core`, address, path: '/', headers: {}, coreShare: 1, phases: phases(CORE_SHARE) },
-      { name: `${SERVICES[n]}`, address, path: '/', headers: {}, coreShare: 0, phases: phases(1 - CORE_SHARE) },
+      { ...stream, name: `${SERVICES[n]}, core`, address, coreShare: 1, phases: phases(CORE_SHARE), twinOf: 0 },
+      { ...stream, name: `${SERVICES[n]}`, address, coreShare: 0, phases: phases(1 - CORE_SHARE), twinOf: 1 },
     ]),
     patienceMs: PATIENCE_MS,
     coreHeader: CORE_HEADER,
