@@ -21,6 +21,8 @@ const text = (value: string): JsonObject => ({
 export interface CentreAccess {
   readonly settings: CentreSettings;
   readonly cluster: JsonObject;
+  /** Id of the instance behind this proxy, where the centre may isolate it. */
+  readonly instance: string | null;
 }
 
 /** Fields of the bootstrap: the singleton and the clusters by which it asks. */
@@ -41,7 +43,7 @@ function agentExtension(agent: AgentSettings, wasmPath: string, centre: CentreAc
     admin: ADMIN_CLUSTER,
     intervalMs: agent.intervalMs,
     mainThreadPercent: agent.mainThreadPercent,
-    ...(centre ? { centre: centreSection(centre.settings) } : {}),
+    ...(centre ? { centre: centreSection(centre.settings, centre.instance) } : {}),
   };
   return {
     name: 'envoy.bootstrap.wasm',

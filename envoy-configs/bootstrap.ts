@@ -1,6 +1,6 @@
 import { ADMIN_CLUSTER, adminCluster, agentFields, type CentreAccess, cpuMonitor } from './agent.ts';
 import { centreCluster } from './centre.ts';
-import type { JsonObject, Mesh } from './mesh.ts';
+import { findInstance, type JsonObject, type Mesh } from './mesh.ts';
 import type { RenderTarget } from './rendered.ts';
 import { statsConfig } from './stats.ts';
 import { secretsFolder } from './tls.ts';
@@ -46,7 +46,11 @@ export function bootstrap(mesh: Mesh, node: BootstrapNode, target: RenderTarget)
 function centreOf(mesh: Mesh, { id }: BootstrapNode, target: RenderTarget): CentreAccess | undefined {
   const { centre: settings } = mesh;
   if (settings === null) return undefined;
-  return { settings, cluster: centreCluster(settings, id, secretsFolder(target.nodeDir(id)), mesh.tls !== null) };
+  return {
+    settings,
+    cluster: centreCluster(settings, id, secretsFolder(target.nodeDir(id)), mesh.tls !== null),
+    instance: mesh.isolation !== null && findInstance(mesh, id) ? id : null,
+  };
 }
 
 function common(mesh: Mesh, node: BootstrapNode, adminSocket: string): JsonObject {

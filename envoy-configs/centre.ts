@@ -15,9 +15,13 @@ export const TOKEN = 'centre';
 
 const TYPE = 'type.googleapis.com/envoy.extensions';
 
-/** Section `centre` of the agent's configuration. */
-export function centreSection(centre: CentreSettings): JsonObject {
-  return { cluster: CENTRE_CLUSTER, authority: centre.tls?.name ?? AUTHORITY };
+/** Section `centre` of the agent's configuration. `instance`: id of the one behind it that the centre may isolate. */
+export function centreSection(centre: CentreSettings, instance: string | null): JsonObject {
+  return {
+    cluster: CENTRE_CLUSTER,
+    authority: centre.tls?.name ?? AUTHORITY,
+    ...(instance === null ? {} : { instance }),
+  };
 }
 
 /** File of a proxy's token. `secrets` is the proxy's own folder. */
@@ -36,7 +40,7 @@ export function centreCluster(centre: CentreSettings, id: string, secrets: strin
       cluster_name: CENTRE_CLUSTER,
       endpoints: [{ lb_endpoints: [{ endpoint: { address: socketAddress(centre.address, centre.port) } }] }],
     },
-    // One report after the other.
+    // One report after the other, and one question that the centre keeps.
     circuit_breakers: { thresholds: [{ max_connections: 2, max_pending_requests: 2, max_requests: 2 }] },
     per_connection_buffer_limit_bytes: 65_536,
     typed_extension_protocol_options: {

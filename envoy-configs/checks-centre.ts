@@ -28,12 +28,12 @@ export function checkCentre(config: CausewayConfig): Problem[] {
       hint: 'the agent is what speaks to it',
     });
   }
-  if (!Object.values(config.services).some(({ healing }) => healing)) {
+  if (config.isolation === undefined && !Object.values(config.services).some(({ healing }) => healing)) {
     problems.push({
       path,
       found: 'no service to heal',
-      expected: '`healing: true` at one service at least',
-      hint: 'only listings of outlier-blacklist are reported',
+      expected: '`healing: true` at one service at least, or `isolation`',
+      hint: 'it hears of listings of outlier-blacklist, and isolates instances',
     });
   }
   for (const key of ['tls', 'credentials'] as const) {

@@ -1,4 +1,4 @@
-import type { Instance, JsonObject, Mesh, Service } from './mesh.ts';
+import { type Instance, type JsonObject, laneChain, type Mesh, type Service } from './mesh.ts';
 import type { IsolatedInstance } from './mesh-isolation.ts';
 
 /** What `isolation` is told, and where an instance listens for those on its own machine. */
@@ -21,6 +21,7 @@ export function isolationSection(
     isolation: {
       direction: 'inbound',
       ...(isolated === undefined ? {} : keptOut(isolated)),
+      ...(obeysCentre(mesh, service, instance) ? { centre: true } : {}),
       healthPath: service.healthCheck.path,
       drainSeconds: isolation?.drainSeconds ?? DRAIN_SECONDS,
       ...(lossless === null || lossless.delaySeconds === 0 ? {} : { delaySeconds: lossless.delaySeconds }),
@@ -65,4 +66,34 @@ export function controlAddress(instance: Instance): string {
 /** Instances of a service that take every request that is not kept out by a rule. */
 export function openInstances(mesh: Mesh, service: Service): readonly Instance[] {
   return service.instances.filter(({ id }) => !isIsolated(mesh, id));
+}
+
+/** The section of the filter before an instance's brokers. */
+export function eventSection(mesh: Mesh, service: Service, instance: Instance): JsonObject {
+  return {
+    isolated: isIsolated(mesh, instance.id),
+    ...(obeysCentre(mesh, service, instance) ? { centre: true } : {}),
+  };
+}
+
+/** Whether the healing centre may isolate an instance. */
+export function obeysCentre(mesh: Mesh, service: Service, instance: Instance): boolean {
+  const { centre, isolation, filters } = mesh;
+  if (centre === null || isolation === null || !filters.isolation.enabled) return false;
+  return !stayers(mesh, service).includes(instance);
+}
+
+/**
+ * Instances that take no orders from the healing centre, so that none, whatever has become of it, can take all: for each lane the
+ * first one that may serve it and is not isolated by the file. That of the baseline does for every lane that ends there.
+ */
+function stayers(mesh: Mesh, service: Service): readonly Instance[] {
+  const stay: Instance[] = [];
+  for (const lane of [mesh.baseline, ...mesh.lanes.map(({ name }) => name)]) {
+    const chain = laneChain(mesh, lane);
+    const serves = (candidate: Instance) => chain.includes(candidate.lane);
+    const first = stay.some(serves) ? undefined : openInstances(mesh, service).find(serves);
+    if (first) stay.push(first);
+  }
+  return stay;
 }

@@ -4,7 +4,7 @@ import { brokerClusters, brokerListeners } from './brokers.ts';
 import { CLUSTER_LIMIT_FILE, clusterLimitClusters, clusterLimitExtension } from './cluster-limits.ts';
 import { type Cluster, type LaneScheme, type LoadAssignment, laneScheme } from './clusters.ts';
 import { controlExtension, networkExtension, pluginName, wasmExtension } from './filters.ts';
-import { controlSection, isIsolated } from './isolation.ts';
+import { controlSection, eventSection } from './isolation.ts';
 import {
   controlListener,
   gatewayListener,
@@ -103,7 +103,7 @@ function renderSidecar(mesh: Mesh, service: Service, instance: Instance, target:
       ...brokerListeners(mesh, service, instance, context.dir),
     ],
     control,
-    network: control === null || service.brokers.length === 0 ? null : { isolated: isIsolated(mesh, instance.id) },
+    network: control === null || service.brokers.length === 0 ? null : eventSection(mesh, service, instance),
     routes: [inboundRoutes(mesh, instance), outboundRoutes(mesh, scheme, callees)],
     clusters: [
       applicationCluster(service, instance, APPLICATION),

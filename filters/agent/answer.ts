@@ -4,14 +4,12 @@
  *
  *   {"version": 7, "nextMs": 2000, "verdicts": [{"service", "host", "verdict", "version", "expiresInMs", …}, …], …}
  */
-import { ascii, byteAt, equal, lenOf, NONE, Slice, sub } from 'proxy-wasm-assemblyscript-sdk/slice';
+import { ascii, equal, lenOf, NONE, Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
 import { MAX_ROWS } from './centre-records';
+import { JsonReader } from './json-reader';
 
 /** Longest answer that is read; 512 verdicts with the longest reasons take 170 kB. */
 export const MAX_ANSWER: i32 = 256 * 1024;
-const MAX_DEPTH: i32 = 8;
-/** Whole numbers that a double holds: what JSON means everywhere. */
-const MAX_INTEGER: i64 = 9_007_199_254_740_991;
 
 const VERSION = ascii('version');
 const NEXT = ascii('nextMs');
@@ -25,7 +23,7 @@ const QUARANTINE = ascii('quarantine');
 const RESTART = ascii('restart');
 
 @final
-export class Answer {
+export class Answer extends JsonReader {
   /** -1 where the answer has none. */
   version: i64 = -1;
   nextMs: i64 = -1;
@@ -37,19 +35,13 @@ export class Answer {
   /** False: the centre has nothing against the host. */
   readonly out: StaticArray<bool> = new StaticArray<bool>(MAX_ROWS);
 
-  private text: Slice = NONE;
-  private at: i32 = 0;
-  private end: i32 = 0;
-
   /** False of what is no such answer. Slices point into `text`. */
   read(text: Slice): bool {
-    this.text = text;
-    this.at = 0;
-    this.end = lenOf(text);
+    this.open(text);
     this.version = -1;
     this.nextMs = -1;
     this.count = 0;
-    if (this.end > MAX_ANSWER || !this.whole()) {
+    if (lenOf(text) > MAX_ANSWER || !this.whole()) {
       this.count = 0;
       return false;
     }
@@ -73,8 +65,7 @@ export class Answer {
         verdicts = true;
       } else if (!this.skip(1)) return false;
     }
-    this.blank();
-    return this.at === this.end && verdicts && this.version >= 0 && this.nextMs >= 0;
+    return this.over() && verdicts && this.version >= 0 && this.nextMs >= 0;
   }
 
   private list(): bool {
@@ -128,94 +119,4 @@ export class Answer {
     unchecked((this.out[i] = !ok));
     return true;
   }
-
-  private number: i64 = 0;
-
-  /** A whole number where `before` says that there was none yet. */
-  private into(before: i64): bool {
-    this.number = this.integer();
-    return before < 0 && this.number >= 0;
-  }
-
-  private blank(): void {
-    while (this.at < this.end) {
-      const byte = byteAt(this.text, this.at);
-      if (byte !== 0x20 && byte !== 0x0a && byte !== 0x0d && byte !== 0x09) return;
-      this.at++;
-    }
-  }
-
-  private take(byte: u8): bool {
-    this.blank();
-    if (this.at >= this.end || byteAt(this.text, this.at) !== byte) return false;
-    this.at++;
-    return true;
-  }
-
-  private key(first: bool): Slice {
-    if (!first && !this.take(0x2c)) return NONE;
-    const key = this.string();
-    return key === NONE || !this.take(0x3a) ? NONE : key;
-  }
-
-  /** The bytes between the quotes, escapes as they are: no name that counts has any. */
-  private string(): Slice {
-    if (!this.take(0x22)) return NONE;
-    const from = this.at;
-    while (this.at < this.end) {
-      const byte = byteAt(this.text, this.at++);
-      if (byte === 0x22) return sub(this.text, from, this.at - 1);
-      if (byte < 0x20) return NONE;
-      if (byte === 0x5c) this.at++;
-    }
-    return NONE;
-  }
-
-  /** Digits alone; -1 of anything else, and of what a double does not hold. */
-  private integer(): i64 {
-    this.blank();
-    let value: i64 = -1;
-    while (this.at < this.end) {
-      const digit = byteAt(this.text, this.at) - 0x30;
-      if (digit > 9) break;
-      value = max<i64>(value, 0) * 10 + (digit as i64);
-      if (value > MAX_INTEGER) return -1;
-      this.at++;
-    }
-    return value;
-  }
-
-  /** Passes over a value of any kind; what is no string and no bracket is taken as it comes. */
-  private skip(depth: i32): bool {
-    this.blank();
-    if (this.at >= this.end || depth > MAX_DEPTH) return false;
-    const byte = byteAt(this.text, this.at);
-    if (byte === 0x22) return this.string() !== NONE;
-    if (byte === 0x7b || byte === 0x5b) {
-      this.at++;
-      const close: u8 = byte === 0x7b ? 0x7d : 0x5d;
-      for (let first = true; !this.take(close); first = false) {
-        if (byte === 0x7b) {
-          if (this.key(first) === NONE) return false;
-        } else if (!first && !this.take(0x2c)) return false;
-        if (!this.skip(depth + 1)) return false;
-      }
-      return true;
-    }
-    const from = this.at;
-    while (this.at < this.end && isWord(byteAt(this.text, this.at))) this.at++;
-    return this.at > from;
-  }
-}
-
-/** Bytes of numbers, `true`, `false` and `null`. */
-function isWord(byte: u8): bool {
-  const lower = byte | 0x20;
-  return (
-    (byte >= 0x30 && byte <= 0x39) ||
-    (lower >= 0x61 && lower <= 0x7a) ||
-    byte === 0x2d ||
-    byte === 0x2b ||
-    byte === 0x2e
-  );
 }

@@ -20,6 +20,8 @@ export const MAX_SERVICES: i32 = 200;
 export const MAX_ROWS: i32 = 512;
 /** No verdict holds longer, whatever anybody says. */
 export const MAX_VERDICT_MS: i64 = 60_000;
+/** A version is a time in milliseconds, or one more than the last: none lies further ahead than clocks may. */
+export const AHEAD_MS: i64 = 86_400_000;
 /** A record that was written so long ago says nothing: who wrote it has gone. Clocks may differ by as much. */
 const SILENT_MS: i64 = 10_000;
 

@@ -24,6 +24,7 @@ import {
 } from 'proxy-wasm-assemblyscript-sdk';
 import { Answer, MAX_ANSWER } from './answer';
 import { REPORT_KEY, ReportReader, VERDICTS_KEY } from './centre-records';
+import { Jitter, Outcome, Outcomes, refusal } from './outcome';
 import { Reports } from './report';
 import { DOUBTS, Doubt, Verdicts } from './verdicts';
 
@@ -68,7 +69,7 @@ export class CentreClient extends HttpCallHandler {
     private readonly contextId: u32,
     private readonly cluster: Slice,
     private readonly authority: Slice,
-    private random: u64,
+    private readonly jitter: Jitter,
   ) {
     super();
   }
@@ -109,7 +110,7 @@ export class CentreClient extends HttpCallHandler {
   onAnswer(status: u32, bodySize: u32): void {
     this.open = false;
     if (status !== 200) {
-      this.failed(status === 401 || status === 403 ? Outcome.Denied : Outcome.Failed);
+      this.failed(refusal(status));
       return;
     }
     if (bodySize > (MAX_ANSWER as u32) || !this.answer.read(bodySize === 0 ? EMPTY : callBody(0, bodySize))) {
@@ -125,25 +126,18 @@ export class CentreClient extends HttpCallHandler {
     this.services = this.asked;
     this.failures = 0;
     this.reports.taken();
-    this.metrics.countSync(Outcome.Ok);
+    this.metrics.syncs.count(Outcome.Ok);
     for (let i = 1; i < DOUBTS; i++) this.metrics.countDoubt(i, this.verdicts.doubts[i]);
     const wish = min(max(this.answer.nextMs, SOONEST_MS), LATEST_MS);
-    this.nextAt = this.time + this.jittered(this.reports.listed ? min(wish, BUSY_MS) : wish, 10);
+    this.nextAt = this.time + this.jitter.of(this.reports.listed ? min(wish, BUSY_MS) : wish, 10);
     this.publish();
   }
 
   private failed(outcome: Outcome): void {
-    this.metrics.countSync(outcome);
+    this.metrics.syncs.count(outcome);
     const wait = min((1000 as i64) << min(this.failures, 10), LONGEST_RETRY_MS);
     this.failures = min(this.failures + 1, 10);
-    this.nextAt = this.time + this.jittered(wait, 50);
-  }
-
-  /** `ms`, more or less up to so many percent. */
-  private jittered(ms: i64, percent: i64): i64 {
-    this.random = mix64(this.random + 0x9e3779b97f4a7c15);
-    const span = (ms * percent) / 100;
-    return ms - span + ((this.random % ((2 * span + 1) as u64)) as i64);
+    this.nextAt = this.time + this.jitter.of(wait, 50);
   }
 
   private publish(): void {
@@ -152,39 +146,18 @@ export class CentreClient extends HttpCallHandler {
   }
 }
 
-/** What became of a sync. */
-enum Outcome {
-  Ok,
-  /** No answer, or another status. */
-  Failed,
-  /** 401 or 403. */
-  Denied,
-  Malformed,
-  /** Of an older version than what is known, or of one that lies too far ahead. */
-  Stale,
-}
-
-const OUTCOMES: string[] = ['ok', 'failed', 'denied', 'malformed', 'stale'];
 /** From `Doubt.Service` on. */
 const REASONS: string[] = ['service', 'stale', 'expiry', 'host', 'full'];
 
 @final
 class CentreMetrics {
+  readonly syncs: Outcomes = new Outcomes('centre_syncs');
   readonly verdicts: Gauge = gauge(PREFIX + 'centre_verdicts');
-  private readonly syncs: Counter[] = [];
   private readonly refused: Counter[] = [];
 
   constructor() {
-    for (let i = 0; i < OUTCOMES.length; i++) {
-      this.syncs.push(counter(PREFIX + 'centre_syncs_total.result.' + OUTCOMES[i]));
-    }
-    for (let i = 0; i < REASONS.length; i++) {
+    for (let i = 0; i < REASONS.length; i++)
       this.refused.push(counter(PREFIX + 'centre_refused_total.reason.' + REASONS[i]));
-    }
-  }
-
-  countSync(outcome: Outcome): void {
-    this.syncs[outcome].add();
   }
 
   countDoubt(doubt: Doubt, times: i32): void {

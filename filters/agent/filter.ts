@@ -29,7 +29,9 @@ import { CentreClient } from './centre';
 import { HostRounds, RoundEnd } from './host-rounds';
 import { LAYOUT, STATE_KEY, STATE_SIZE, UNKNOWN_PRESSURE } from './layout';
 import { AgentMetrics } from './metrics';
+import { Jitter } from './outcome';
 import { Pace, pressureOf } from './policy';
+import { OrderWatch } from './watch';
 
 /** Far more than the one line that is asked for. */
 const LONGEST_PRESSURE: u32 = 1024;
@@ -44,6 +46,7 @@ const CENTRE_TICK_MS: u32 = 1000;
 export class AgentPlugin extends RootContext {
   private agent: Agent | null = null;
   private centre: CentreClient | null = null;
+  private watch: OrderWatch | null = null;
 
   onConfigure(configuration: Slice): bool {
     const section = readConfiguration(configuration, 'agent');
@@ -60,18 +63,22 @@ export class AgentPlugin extends RootContext {
     const rounds = new HostRounds(admin, hostsPace, metrics, version);
     this.agent = new Agent(admin, metrics, rounds, new Pace(interval, share), hostsPace, interval);
     const centre = section.get('centre');
-    this.centre = centre === null ? null : this.centreOf(centre);
+    if (centre !== null) this.meet(centre);
     setTickPeriod(centre === null ? interval : min(interval, CENTRE_TICK_MS));
     return true;
   }
 
-  private centreOf(section: Json): CentreClient {
+  private meet(section: Json): void {
     const seed = heap.alloc(8);
     // Without randomness proxies ask at the same time, no more.
     if (!randomBytes(seed, 8)) store<u64>(seed, timeNow());
-    const random = load<u64>(seed);
+    const jitter = new Jitter(load<u64>(seed));
     heap.free(seed);
-    return new CentreClient(this.id, persist(section.textOf('cluster')), persist(section.textOf('authority')), random);
+    const cluster = persist(section.textOf('cluster'));
+    const authority = persist(section.textOf('authority'));
+    this.centre = new CentreClient(this.id, cluster, authority, jitter);
+    if (section.get('instance') === null) return;
+    this.watch = new OrderWatch(this.id, cluster, authority, section.textOf('instance'), jitter);
   }
 
   onTick(): void {
@@ -79,6 +86,8 @@ export class AgentPlugin extends RootContext {
     if (agent !== null) agent.tick();
     const centre = this.centre;
     if (centre !== null) centre.tick(now());
+    const watch = this.watch;
+    if (watch !== null) watch.tick(now());
   }
 }
 

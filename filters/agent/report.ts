@@ -142,16 +142,21 @@ export class Reports {
   }
 
   private count(value: i64): Reports {
-    let digits = 1;
-    for (let rest = value; rest >= 10; rest /= 10) digits++;
-    let rest = value;
-    for (let i = digits - 1; i >= 0; i--) {
-      store<u8>(this.at + i, 0x30 + ((rest % 10) as u8));
-      rest /= 10;
-    }
-    this.at += digits;
+    this.at += writeDecimal(this.at, value);
     return this;
   }
+}
+
+/** How many digits it took. `value` is not negative. */
+export function writeDecimal(to: usize, value: i64): i32 {
+  let digits = 1;
+  for (let rest = value; rest >= 10; rest /= 10) digits++;
+  let rest = value;
+  for (let i = digits - 1; i >= 0; i--) {
+    store<u8>(to + i, 0x30 + ((rest % 10) as u8));
+    rest /= 10;
+  }
+  return digits;
 }
 
 function keyOf(report: ReportReader, row: ReportReader): u64 {

@@ -20,6 +20,15 @@ const CentreSchema = Type.Object(
         description: 'What the centre is called in `Host`.',
       }),
     ),
+    instance: Type.Optional(
+      Type.String({
+        format: 'token',
+        minLength: 1,
+        maxLength: 128,
+        description:
+          'Id of the instance behind this proxy, which the centre may isolate. Default: none, it is not asked.',
+      }),
+    ),
   },
   { additionalProperties: false, description: 'The healing centre. Default: none.' },
 );

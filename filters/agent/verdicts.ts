@@ -5,6 +5,7 @@
 import { equal, hash64, lenOf, Slice } from 'proxy-wasm-assemblyscript-sdk/slice';
 import { Answer } from './answer';
 import {
+  AHEAD_MS,
   finishVerdicts,
   holds,
   isHost,
@@ -30,9 +31,6 @@ export enum Doubt {
   Full,
 }
 export const DOUBTS: i32 = 6;
-
-/** A version is a time in milliseconds, or one more than the last: none lies further ahead than clocks may. */
-const AHEAD_MS: i64 = 86_400_000;
 
 @final
 export class Verdicts {

@@ -3,14 +3,16 @@
  * connections that are there and refuses new ones, so that no event reaches the application. Clients connect again by
  * themselves when it lets them.
  */
-import { closeStream, FilterStatus, Slice, StreamType, TcpPlugin, TcpStream } from 'proxy-wasm-assemblyscript-sdk';
+import { closeStream, FilterStatus, now, Slice, StreamType, TcpPlugin, TcpStream } from 'proxy-wasm-assemblyscript-sdk';
 import { OpenStreams, Place } from '../isolation/open-streams';
-import { isOffline } from '../isolation/shared';
+import { holdsOrder } from '../isolation/policy';
+import { isOffline, orderedUntil } from '../isolation/shared';
 import { readConfiguration, TickDivider } from '../plugin';
 import { EventMetrics } from './metrics';
 
 /** How soon connections are closed. */
 const FAST_TICK_MS: u32 = 100;
+const MILLISECOND: u64 = 1_000_000;
 
 /** That of the configuration in force; one before it, which still has connections, decides nothing any more. */
 let inForce: EventIsolationPlugin | null = null;
@@ -21,6 +23,8 @@ const connections = new OpenStreams(StreamType.Downstream);
 export class EventIsolationPlugin extends TcpPlugin {
   metrics: EventMetrics | null = null;
   private isolated: bool = false;
+  private centre: bool = false;
+  private ordered: bool = false;
   private offline: bool = false;
   private begun: bool = false;
   private divider: TickDivider = new TickDivider();
@@ -30,13 +34,15 @@ export class EventIsolationPlugin extends TcpPlugin {
     if (section === null) return false;
     const isolated = section.get('isolated');
     this.isolated = isolated !== null && isolated.bool;
+    const centre = section.get('centre');
+    this.centre = centre !== null && centre.bool;
     this.metrics = new EventMetrics();
     this.divider.start(FAST_TICK_MS);
     return true;
   }
 
   get closed(): bool {
-    return this.isolated || this.offline;
+    return this.isolated || this.offline || this.ordered;
   }
 
   createStream(): TcpStream {
@@ -48,7 +54,7 @@ export class EventIsolationPlugin extends TcpPlugin {
     this.begin();
     this.housekeeping = this.divider.due();
     if (inForce !== this) return;
-    this.offline = isOffline();
+    this.see();
     if (!this.closed) return;
     this.metrics!.closed.add(connections.close(this.id));
   }
@@ -58,7 +64,12 @@ export class EventIsolationPlugin extends TcpPlugin {
     if (this.begun) return;
     this.begun = true;
     inForce = this;
+    this.see();
+  }
+
+  private see(): void {
     this.offline = isOffline();
+    this.ordered = this.centre && holdsOrder(orderedUntil(), (now() / MILLISECOND) as f64);
   }
 }
 

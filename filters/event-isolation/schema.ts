@@ -9,6 +9,12 @@ export const EventIsolationSchema = Type.Object(
         description: 'Connections are closed, and new ones refused, until it is false again.',
       }),
     ),
+    centre: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'So they are while the healing centre wants the instance isolated.',
+      }),
+    ),
   },
   {
     additionalProperties: false,

@@ -15,6 +15,7 @@ export class IsolationConfig {
   readonly control: bool;
   readonly edas: bool;
   readonly isolated: bool;
+  readonly centre: bool;
   readonly healthPath: Slice;
   readonly drainMs: f64;
   readonly delayMs: f64;
@@ -27,6 +28,7 @@ export class IsolationConfig {
     this.control = section.get('direction')!.is('control');
     this.edas = isTrue(section.get('edas'));
     this.isolated = isTrue(section.get('isolated'));
+    this.centre = isTrue(section.get('centre'));
     this.healthPath = section.textOf('healthPath');
     this.drainMs = section.numberOf('drainSeconds', 30) * SECOND;
     this.delayMs = section.numberOf('delaySeconds', 0) * SECOND;

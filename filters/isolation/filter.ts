@@ -1,6 +1,6 @@
 /**
- * Keeps requests out of one instance, all or chosen ones, while it goes on running: by configuration, because it was told
- * to go offline, or because it has just started. README.md says what callers make of the answer.
+ * Keeps requests out of one instance, all or chosen ones, while it goes on running: by configuration, by order of the
+ * healing centre, because it was told to go offline, or because it has just started. README.md says what callers make of the answer.
  */
 import { equal, FilterHeadersStatus, HttpStream, now, StreamType } from 'proxy-wasm-assemblyscript-sdk';
 import { Json } from 'proxy-wasm-assemblyscript-sdk/config/json';
@@ -15,7 +15,7 @@ import { IsolationMetrics } from './metrics';
 import { OpenStreams, Place } from './open-streams';
 import { Closed, Gate } from './policy';
 import { keepOut } from './refusal';
-import { isOffline, startedAt } from './shared';
+import { isOffline, orderedUntil, startedAt } from './shared';
 
 /** How soon the workers that were not told hear of it. */
 const FAST_TICK_MS: u32 = 100;
@@ -45,7 +45,8 @@ export class IsolationPlugin extends FilterPlugin {
     this.config = config;
     if (config.control) return true;
     const start = startedAt();
-    this.gate = new Gate(config.isolated, config.drainMs, config.delayMs > 0 ? start + config.delayMs : 0);
+    const opensAt = config.delayMs > 0 ? start + config.delayMs : 0;
+    this.gate = new Gate(config.isolated, config.drainMs, opensAt, config.centre ? start : -1);
     this.metrics = new IsolationMetrics();
     return true;
   }
@@ -67,7 +68,7 @@ export class IsolationPlugin extends FilterPlugin {
     this.begin(gate);
     if (inForce !== gate) return;
     const time = milliseconds();
-    gate.see(isOffline(), time);
+    this.see(gate, time);
     if (gate.drained(time)) this.metrics!.reset.add(flowing.close(this.id));
   }
 
@@ -83,7 +84,11 @@ export class IsolationPlugin extends FilterPlugin {
     const before = inForce;
     if (before !== null) gate.follow(before);
     inForce = gate;
-    gate.see(isOffline(), milliseconds());
+    this.see(gate, milliseconds());
+  }
+
+  private see(gate: Gate, time: f64): void {
+    gate.see(isOffline(), time, this.config!.centre ? orderedUntil() : -1);
   }
 
   onDelete(): void {

@@ -22,6 +22,12 @@ export const IsolationSchema = Type.Object(
     isolated: Type.Optional(
       Type.Boolean({ default: false, description: 'Inbound: every request is kept out, health checks too.' }),
     ),
+    centre: Type.Optional(
+      Type.Boolean({
+        default: false,
+        description: 'Inbound: orders of the healing centre are obeyed, of which the agent tells.',
+      }),
+    ),
     rules: Type.Optional(
       Type.Array(IsolationRuleSchema, {
         maxItems: MAX_RULES,

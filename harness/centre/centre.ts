@@ -1,9 +1,12 @@
 import type { Order, SyncAnswer, SyncRequest, VerdictAnswer } from './api.ts';
 import type { Identity } from './credentials.ts';
 import { confirmed, isQuorum, mayGoOut, opinion, outByVerdict } from './decide.ts';
+import { Isolations } from './isolations.ts';
 import { Metrics } from './metrics.ts';
 import { probe } from './probe.ts';
 import { describesNothing, IN_ALL, PER_INSTANCE, RATE_WINDOW_MS, type RecoveryOptions, recover } from './recovery.ts';
+import { Refusal } from './refusal.ts';
+import { type Instances, Roster } from './roster.ts';
 import { boundedExpiry, type HostKey, type Store, type Verdict, type VerdictKind } from './store.ts';
 
 /**
@@ -11,16 +14,9 @@ import { boundedExpiry, type HostKey, type Store, type Verdict, type VerdictKind
  * of instances that the mesh's file names. Every verdict expires by itself, so that a dead centre freezes nothing.
  */
 
-export interface KnownInstance {
-  readonly host: string;
-  readonly instance: string;
-  readonly healthPath: string;
-}
-
 export interface CentreOptions {
   readonly store: Store;
-  /** By service. */
-  readonly instances: ReadonlyMap<string, readonly KnownInstance[]>;
+  readonly instances: Instances;
   readonly recovery: RecoveryOptions;
   /** Unique among replicas. */
   readonly id: string;
@@ -41,21 +37,13 @@ const BUSY_MS = 2_000;
 /** Within the window of agreement, so that those who have nothing against a host are heard as well. */
 const QUIET_MS = 8_000;
 
-export class Refusal extends Error {
-  readonly status: 403 | 409 | 429;
-
-  constructor(status: 403 | 409 | 429, message: string) {
-    super(message);
-    this.status = status;
-  }
-}
-
 export class Centre {
   readonly metrics = new Metrics();
+  readonly isolations: Isolations;
+  readonly #roster: Roster;
   readonly #options: CentreOptions;
   readonly #now: () => number;
   readonly #probe: (host: string, path: string) => Promise<boolean>;
-  readonly #known: ReadonlyMap<string, KnownInstance>;
   #verdicts: readonly Verdict[] = [];
   #suspected: ReadonlySet<string> = new Set();
 
@@ -63,10 +51,15 @@ export class Centre {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#probe = options.probe ?? probe;
-    const entries = [...options.instances].flatMap(([service, all]) =>
-      all.map((one) => [`${service}|${one.host}`, one] as const),
-    );
-    this.#known = new Map(entries);
+    this.#roster = new Roster(options.instances);
+    this.isolations = new Isolations({
+      store: options.store,
+      roster: this.#roster,
+      metrics: this.metrics,
+      now: this.#now,
+      probe: this.#probe,
+      outByVerdict: (service) => outByVerdict(service, this.#verdicts),
+    });
   }
 
   /** @throws Refusal of a replay; whatever the store throws when it is away */
@@ -79,7 +72,7 @@ export class Centre {
     }
     const rows = request.hosts.filter(
       ({ service, host, requests, errors }) =>
-        errors <= requests && this.#mayUse(identity, service) && this.#known.has(`${service}|${host}`),
+        errors <= requests && this.#mayUse(identity, service) && this.#roster.at(service, host) !== undefined,
     );
     const refused = request.hosts.length - rows.length;
     if (refused > 0) this.metrics.count('refused_total', { reason: 'row' }, refused);
@@ -108,14 +101,14 @@ export class Centre {
 
   /** A verdict by hand. @throws Refusal of what the bounds forbid */
   async order(identity: Identity, order: Order): Promise<VerdictAnswer> {
-    const { store, instances } = this.#options;
+    const { store } = this.#options;
     const now = this.#now();
-    const all = instances.get(order.service) ?? [];
+    const all = this.#roster.of(order.service);
     if (!all.some(({ host }) => host === order.host)) {
       throw new Refusal(409, `host: found ${order.host}, expected an instance of ${order.service}`);
     }
     const verdicts = await store.verdicts(now);
-    const out = outByVerdict(order.service, verdicts);
+    const out = this.#out(order.service, verdicts);
     const hosts = all.map(({ host }) => host);
     if (order.verdict === 'quarantine' && !mayGoOut(order.host, hosts, out)) {
       this.metrics.count('spared_total');
@@ -131,7 +124,8 @@ export class Centre {
   async tick(): Promise<void> {
     const { store, id } = this.#options;
     const now = this.#now();
-    const suspects = (await store.suspects(now)).filter((key) => this.#known.has(`${key.service}|${key.host}`));
+    await this.isolations.refresh();
+    const suspects = (await store.suspects(now)).filter(({ service, host }) => this.#roster.at(service, host));
     this.#suspected = new Set(suspects.map(({ service }) => service));
     if (await store.lead(id, LEASE_MS, now)) await this.#decide(suspects, now);
     this.#verdicts = await store.verdicts(now);
@@ -145,7 +139,7 @@ export class Centre {
     for (const key of suspects) opinions.set(`${key.service}|${key.host}`, opinion(await store.rows(key, now)));
 
     const out = new Map<string, Set<string>>();
-    for (const { service } of [...suspects, ...verdicts]) out.set(service, outByVerdict(service, verdicts));
+    for (const { service } of [...suspects, ...verdicts]) out.set(service, this.#out(service, verdicts));
     // What several callers keep away from is out as well, verdict or not.
     for (const { service, host } of suspects) {
       const seen = opinions.get(`${service}|${host}`);
@@ -165,7 +159,7 @@ export class Centre {
     const answers = new Map(
       await Promise.all(
         asked.map(async ({ service, host }) => {
-          const path = this.#known.get(`${service}|${host}`)?.healthPath;
+          const path = this.#roster.at(service, host)?.healthPath;
           const answered = path === undefined ? true : await this.#probe(host, path);
           this.metrics.count('probes_total', { result: answered ? 'answered' : 'failed' });
           return [`${service}|${host}`, answered] as const;
@@ -218,7 +212,7 @@ export class Centre {
 
   async #recover({ service, host }: HostKey, now: number): Promise<void> {
     const { store, recovery } = this.#options;
-    const instance = this.#known.get(`${service}|${host}`)?.instance;
+    const instance = this.#roster.at(service, host)?.instance;
     if (instance === undefined) return;
     const allowed =
       (await store.spend(`instance:${instance}`, PER_INSTANCE, RATE_WINDOW_MS, now)) &&
@@ -239,8 +233,13 @@ export class Centre {
     return this.#options.store.decide({ service, host, verdict, expires, reason, since: since ?? now });
   }
 
+  /** Hosts of a service that are out by a verdict, or isolated by order. */
+  #out(service: string, verdicts: readonly Verdict[]): Set<string> {
+    return new Set([...outByVerdict(service, verdicts), ...this.isolations.hosts(service)]);
+  }
+
   #mayUse(identity: Identity, service: string): boolean {
-    return this.#options.instances.has(service) && (identity.services === null || identity.services.has(service));
+    return this.#roster.has(service) && (identity.services === null || identity.services.has(service));
   }
 }
 

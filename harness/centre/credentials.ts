@@ -19,6 +19,7 @@ export const CredentialsSchema = Type.Object(
           tokenSha256: Type.Optional(Type.String({ pattern: '^[0-9a-f]{64}$' })),
           certificate: Type.Optional(Type.String({ minLength: 1, maxLength: 256 })),
           services: Type.Optional(Type.Array(Type.String(), { maxItems: 200 })),
+          instances: Type.Optional(Type.Array(Type.String(), { maxItems: 2000 })),
         },
         { additionalProperties: false },
       ),
@@ -33,6 +34,8 @@ export interface Identity {
   readonly role: 'agent' | 'operator';
   /** Services that it may report on and hear of; null = all. */
   readonly services: ReadonlySet<string> | null;
+  /** Ids of the instances whose proxies it is; by default the one of its own name. */
+  readonly instances: ReadonlySet<string>;
 }
 
 type Entry = Static<typeof CredentialsSchema>['credentials'][number];
@@ -44,7 +47,8 @@ export class Credentials {
   constructor(entries: readonly Entry[]) {
     for (const entry of entries) {
       const services = entry.services === undefined ? null : new Set(entry.services);
-      const identity = { name: entry.identity, role: entry.role, services };
+      const instances = new Set(entry.instances ?? [entry.identity]);
+      const identity = { name: entry.identity, role: entry.role, services, instances };
       if (entry.tokenSha256 !== undefined) this.#tokens.set(entry.tokenSha256, identity);
       if (entry.certificate !== undefined) this.#certificates.set(entry.certificate, identity);
     }

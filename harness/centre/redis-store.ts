@@ -1,5 +1,15 @@
 import { Redis } from 'ioredis';
-import { type HostKey, keyFrom, keyOf, merged, type Row, type Store, type Verdict, WINDOW_MS } from './store.ts';
+import {
+  type HostKey,
+  type Isolation,
+  keyFrom,
+  keyOf,
+  merged,
+  type Row,
+  type Store,
+  type Verdict,
+  WINDOW_MS,
+} from './store.ts';
 
 /**
  * The state of several replicas, in Redis. Every command has a deadline and none is queued while Redis is away: a
@@ -17,7 +27,7 @@ if tonumber(ARGV[1]) <= last then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ${WEEK_S})
 return 1`;
 
-/** KEYS: version, verdicts. ARGV: least version, field, the verdict's JSON with the version left out as @. */
+/** KEYS: version, verdicts or isolations. ARGV: least version, field, the entry's JSON with the version left out as @. */
 const DECIDE = `
 local version = math.max(tonumber(redis.call('GET', KEYS[1]) or '0') + 1, tonumber(ARGV[1]))
 redis.call('SET', KEYS[1], string.format('%.0f', version))
@@ -100,9 +110,29 @@ export class RedisStore implements Store {
   }
 
   async decide(verdict: Omit<Verdict, 'version'>): Promise<Verdict> {
-    const body = JSON.stringify({ ...verdict, version: '@' });
-    const version = await this.#redis.eval(DECIDE, 2, `${P}version`, `${P}verdicts`, Date.now(), keyOf(verdict), body);
-    return { ...verdict, version: Number(version) };
+    return { ...verdict, version: await this.#give('verdicts', keyOf(verdict), verdict) };
+  }
+
+  async #give(hash: string, field: string, entry: object): Promise<number> {
+    const body = JSON.stringify({ ...entry, version: '@' });
+    return Number(await this.#redis.eval(DECIDE, 2, `${P}version`, `${P}${hash}`, Date.now(), field, body));
+  }
+
+  async isolate(order: Omit<Isolation, 'version' | 'heard'>): Promise<Omit<Isolation, 'heard'>> {
+    return { ...order, version: await this.#give('isolations', order.instance, order) };
+  }
+
+  async isolations(): Promise<Isolation[]> {
+    const all = Object.values(await this.#redis.hgetall(`${P}isolations`));
+    if (all.length === 0) return [];
+    const heard = await this.#redis.hgetall(`${P}isolations.heard`);
+    return all
+      .map((text) => JSON.parse(text) as Omit<Isolation, 'heard'>)
+      .map((one) => ({ ...one, heard: Number(heard[one.instance] ?? 0) }));
+  }
+
+  async heard(instance: string, version: number): Promise<void> {
+    await this.#redis.hset(`${P}isolations.heard`, instance, version);
   }
 
   async verdicts(now: number): Promise<Verdict[]> {

@@ -3,9 +3,19 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Problem } from '../../envoy-configs/problem.ts';
 import { checkerOf } from '../config/schema-errors.ts';
-import { MAX_BODY_BYTES, type Order, OrderSchema, openApi, type SyncRequest, SyncRequestSchema } from './api.ts';
-import { type Centre, Refusal, TICK_MS } from './centre.ts';
+import {
+  type IsolationOrder,
+  IsolationOrderSchema,
+  MAX_BODY_BYTES,
+  type Order,
+  OrderSchema,
+  openApi,
+  type SyncRequest,
+  SyncRequestSchema,
+} from './api.ts';
+import { type Centre, TICK_MS } from './centre.ts';
 import type { Credentials, Identity } from './credentials.ts';
+import { Refusal } from './refusal.ts';
 
 /** The centre's door: who may come in, what they may bring, and one JSON answer for each. */
 
@@ -26,6 +36,7 @@ export interface ServerOptions {
 }
 
 const REQUEST_MS = 10_000;
+const ISOLATION_PATH = /^GET \/v1\/isolations\/([A-Za-z0-9][A-Za-z0-9._-]{0,127})$/;
 /** Requests of one identity in a second, on one replica. */
 const PER_SECOND = 10;
 
@@ -44,6 +55,7 @@ export class CentreServer {
   readonly #timer: NodeJS.Timeout;
   readonly #checkSync = checkerOf(SyncRequestSchema);
   readonly #checkOrder = checkerOf(OrderSchema);
+  readonly #checkIsolation = checkerOf(IsolationOrderSchema);
   readonly #recent = new Map<string, number>();
   #second = 0;
   #healthy = true;
@@ -87,6 +99,7 @@ export class CentreServer {
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#options.centre.isolations.close();
     this.#server.closeAllConnections();
     await closed;
   }
@@ -123,7 +136,7 @@ export class CentreServer {
 
   async #route(request: IncomingMessage): Promise<[number, string, string]> {
     const { centre, version } = this.#options;
-    const path = (request.url ?? '').split('?')[0];
+    const [path = '', query] = (request.url ?? '').split('?');
     const json = (value: unknown): [number, string, string] => [200, JSON.stringify(value), 'application/json'];
     switch (`${request.method} ${path}`) {
       case 'GET /healthz':
@@ -147,9 +160,30 @@ export class CentreServer {
         const identity = this.#identity(request, 'operator');
         return json(await centre.order(identity, await this.#body<Order>(request, this.#checkOrder)));
       }
-      default:
-        throw new HttpProblem(404, `${request.method} ${path?.slice(0, 100)}: nothing is here; see /openapi.json`);
+      case 'GET /v1/isolations':
+        this.#identity(request, 'operator');
+        return json({ isolations: centre.isolations.list() });
+      case 'POST /v1/isolations': {
+        const identity = this.#identity(request, 'operator');
+        const order = await this.#body<IsolationOrder>(request, this.#checkIsolation);
+        return json(await centre.isolations.order(identity, order));
+      }
+      default: {
+        const instance = ISOLATION_PATH.exec(`${request.method} ${path}`)?.[1];
+        if (instance !== undefined) {
+          const identity = this.#identity(request, 'agent');
+          return json(await centre.isolations.ask(identity, instance, this.#known(query)));
+        }
+        throw new HttpProblem(404, `${request.method} ${path.slice(0, 100)}: nothing is here; see /openapi.json`);
+      }
     }
+  }
+
+  #known(query: string | undefined): number {
+    const found = new URLSearchParams(query).get('known') ?? '0';
+    const known = /^[0-9]{1,16}$/.test(found) ? Number(found) : Number.NaN;
+    if (Number.isSafeInteger(known)) return known;
+    throw this.#refused(`known: found ${found.slice(0, 100)}, expected the version of an answer`);
   }
 
   #identity(request: IncomingMessage, role: Identity['role']): Identity {

@@ -26,6 +26,18 @@ export interface Row {
   readonly at: number;
 }
 
+/** What an operator has said last of an instance. */
+export interface Isolation {
+  readonly instance: string;
+  readonly isolated: boolean;
+  readonly version: number;
+  /** Whose order it is, and since when. */
+  readonly by: string;
+  readonly at: number;
+  /** Version that its agent has heard last. */
+  readonly heard: number;
+}
+
 export interface HostKey {
   readonly service: string;
   readonly host: string;
@@ -43,6 +55,10 @@ export interface Store {
   decide(verdict: Omit<Verdict, 'version'>): Promise<Verdict>;
   /** Verdicts that have not expired. */
   verdicts(now: number): Promise<Verdict[]>;
+  /** Gives the order the next version. It holds until the next one of the same instance. */
+  isolate(order: Omit<Isolation, 'version' | 'heard'>): Promise<Omit<Isolation, 'heard'>>;
+  isolations(): Promise<Isolation[]>;
+  heard(instance: string, version: number): Promise<void>;
   /** Whether replica `id` is the one that decides, for the next `ms`. */
   lead(id: string, ms: number, now: number): Promise<boolean>;
   /** Counts an action in a window; false when `limit` of them have been counted already. */
@@ -70,12 +86,13 @@ export function merged(before: Row | undefined, next: Omit<Row, 'at'>, now: numb
   };
 }
 
-/** The state of a centre without replicas. Bounded by instances times identities, and by the window. */
+/** The state of a centre without replicas. Bounded by instances times identities, by orders on known instances, and by the window. */
 export class MemoryStore implements Store {
   readonly #sequences = new Map<string, number>();
   readonly #rows = new Map<string, Map<string, Row>>();
   readonly #suspects = new Map<string, number>();
   readonly #verdicts = new Map<string, Verdict>();
+  readonly #isolations = new Map<string, Isolation>();
   readonly #spent = new Map<string, number[]>();
   #version = 0;
 
@@ -108,9 +125,7 @@ export class MemoryStore implements Store {
   }
 
   decide(verdict: Omit<Verdict, 'version'>): Promise<Verdict> {
-    // Time as the least version keeps versions rising over a restart.
-    this.#version = Math.max(this.#version + 1, Date.now());
-    const given = { ...verdict, version: this.#version };
+    const given = { ...verdict, version: this.#next() };
     this.#verdicts.set(keyOf(verdict), given);
     return Promise.resolve(given);
   }
@@ -118,6 +133,28 @@ export class MemoryStore implements Store {
   verdicts(now: number): Promise<Verdict[]> {
     for (const [key, { expires }] of this.#verdicts) if (expires <= now) this.#verdicts.delete(key);
     return Promise.resolve([...this.#verdicts.values()]);
+  }
+
+  isolate(order: Omit<Isolation, 'version' | 'heard'>): Promise<Omit<Isolation, 'heard'>> {
+    const given = { ...order, version: this.#next() };
+    this.#isolations.set(order.instance, { ...given, heard: 0 });
+    return Promise.resolve(given);
+  }
+
+  isolations(): Promise<Isolation[]> {
+    return Promise.resolve([...this.#isolations.values()]);
+  }
+
+  heard(instance: string, version: number): Promise<void> {
+    const told = this.#isolations.get(instance);
+    if (told !== undefined) this.#isolations.set(instance, { ...told, heard: version });
+    return Promise.resolve();
+  }
+
+  /** Time as the least version keeps versions rising over a restart. */
+  #next(): number {
+    this.#version = Math.max(this.#version + 1, Date.now());
+    return this.#version;
   }
 
   lead(): Promise<boolean> {

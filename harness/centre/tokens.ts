@@ -19,6 +19,11 @@ export function credentialsFile(state: Pick<StateFolder, 'centre'>): string {
   return join(state.centre, 'credentials.json');
 }
 
+/** The token of whoever may give orders, in a file that only this user can read. */
+export function operatorTokenFile(state: Pick<StateFolder, 'centre'>): string {
+  return join(state.centre, 'operator.token');
+}
+
 /** Makes the tokens that are missing, and the centre's file. Does nothing where somebody else hands out tokens. */
 export async function issueTokens(mesh: Mesh, state: Pick<StateFolder, 'target' | 'centre'>): Promise<void> {
   const { centre } = mesh;
@@ -27,11 +32,22 @@ export async function issueTokens(mesh: Mesh, state: Pick<StateFolder, 'target' 
   const credentials: object[] = [];
   for (const [id, services] of callers(mesh)) {
     const path = tokenPath(centre, id, secretsFolder(nodeDir(id)));
-    if (!existsSync(path)) await writeToken(path, randomBytes(TOKEN_BYTES).toString('base64url'));
+    if (!existsSync(path)) await writeToken(path, newToken());
     credentials.push({ identity: id, role: 'agent', tokenSha256: sha256(tokenIn(path)), services });
   }
   privateFolder(state.centre);
+  const operator = operatorTokenFile(state);
+  if (!existsSync(operator)) await writePrivate(operator, `${newToken()}\n`);
+  credentials.push({
+    identity: 'operator',
+    role: 'operator',
+    tokenSha256: sha256(readFileSync(operator, 'utf8').trim()),
+  });
   await writePrivate(credentialsFile(state), `${JSON.stringify({ credentials }, null, 2)}\n`);
+}
+
+function newToken(): string {
+  return randomBytes(TOKEN_BYTES).toString('base64url');
 }
 
 /** Every proxy with the services that it may report on. */

@@ -1,7 +1,19 @@
 import type { Command } from 'commander';
 import { type IsolateOptions, isolate, isolationStatus, release } from '../commands/isolate.ts';
+import type { ViaOptions } from '../commands/isolate-centre.ts';
 import { restart } from '../commands/restart.ts';
-import type { Runner } from './lane-commands.ts';
+import { oneOf, type Runner } from './lane-commands.ts';
+
+const VIA = [
+  '--via <way>',
+  'file (edit and apply it) or centre (an order of the healing centre)',
+  oneOf('file', 'centre'),
+  'file',
+] as const;
+const TOKEN = [
+  '--token <file>',
+  'with the operator’s token for --via centre; default: the one that `up` has made',
+] as const;
 
 /** Adds the commands by which instances leave traffic and come back. */
 export function addIsolationCommands(program: Command, run: Runner): void {
@@ -15,6 +27,8 @@ export function addIsolationCommands(program: Command, run: Runner): void {
     .option('--match <json>', 'only what this matcher matches')
     .option('--force', 'also the last instance that could answer')
     .option('--no-apply', 'edit the file only')
+    .option(...VIA)
+    .option(...TOKEN)
     .action((instance: string, _options, command: Command) =>
       run<IsolateOptions>(command, (options, output) => isolate(instance, options, output)),
     );
@@ -22,8 +36,10 @@ export function addIsolationCommands(program: Command, run: Runner): void {
     .command('release <instance>')
     .description('let an isolated instance back in')
     .option('--no-apply', 'edit the file only')
+    .option(...VIA)
+    .option(...TOKEN)
     .action((instance: string, _options, command: Command) =>
-      run(command, (options, output) => release(instance, options, output)),
+      run<ViaOptions>(command, (options, output) => release(instance, options, output)),
     );
   program
     .command('restart [names...]')
@@ -34,5 +50,7 @@ export function addIsolationCommands(program: Command, run: Runner): void {
   program
     .command('isolation')
     .description('which instances are isolated, and what they have kept out')
+    .option(...VIA)
+    .option(...TOKEN)
     .action((_options, command: Command) => run(command, isolationStatus));
 }

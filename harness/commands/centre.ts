@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
+import { obeysCentre } from '../../envoy-configs/isolation.ts';
 import type { Mesh } from '../../envoy-configs/mesh.ts';
-import { Centre, type KnownInstance } from '../centre/centre.ts';
+import { Centre } from '../centre/centre.ts';
 import { Credentials } from '../centre/credentials.ts';
+import type { Instances } from '../centre/roster.ts';
 import { CentreServer, type TlsFiles } from '../centre/server.ts';
 import { MemoryStore, type Store } from '../centre/store.ts';
 import { CommandError, EXIT } from '../cli/exit-codes.ts';
@@ -24,14 +26,15 @@ export interface CentreCommandOptions extends GlobalOptions {
 }
 
 /** Every instance of the mesh as callers know it. */
-export function instancesOf(mesh: Mesh): Map<string, KnownInstance[]> {
+export function instancesOf(mesh: Mesh): Instances {
   return new Map(
     mesh.services.map((service) => [
       service.name,
-      service.instances.map(({ id, address, ports }) => ({
-        host: `${address}:${ports.inbound}`,
-        instance: id,
+      service.instances.map((instance) => ({
+        host: `${instance.address}:${instance.ports.inbound}`,
+        instance: instance.id,
         healthPath: service.healthCheck.path,
+        obeys: obeysCentre(mesh, service, instance),
       })),
     ]),
   );

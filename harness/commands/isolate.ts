@@ -13,9 +13,10 @@ import type { NodeStatus } from '../drivers/driver.ts';
 import { isSupervised } from '../drivers/supervisor.ts';
 import { EnvoyAdmin } from '../envoy/admin.ts';
 import { openDeployment } from './apply.ts';
+import { centreIsolations, isViaCentre, orderIsolation, type ViaOptions } from './isolate-centre.ts';
 import { editAndApply, type LaneOptions, type MatchOptions, matcherOf } from './lane.ts';
 
-export interface IsolateOptions extends LaneOptions, MatchOptions {
+export interface IsolateOptions extends LaneOptions, MatchOptions, ViaOptions {
   /** Also where nobody else could serve. */
   readonly force?: boolean;
 }
@@ -27,6 +28,12 @@ const MATCHERS = ['header', 'path', 'method', 'percent', 'match', 'cookie', 'que
  * that changes is what the instance's own proxy is told.
  */
 export async function isolate(id: string, options: IsolateOptions, output: Output): Promise<void> {
+  const chosen = MATCHERS.some((key) => options[key] !== undefined);
+  if (isViaCentre(options)) {
+    if (chosen)
+      throw new CommandError(EXIT.invalid, '--via centre takes all traffic off an instance, without matchers');
+    return orderIsolation(id, true, options, output);
+  }
   const loaded = loadConfig(options.file);
   const mesh = resolveMesh(loaded.config);
   known(mesh, id);
@@ -36,19 +43,20 @@ export async function isolate(id: string, options: IsolateOptions, output: Outpu
       'filters.isolation is switched off in the file: nothing would keep requests out',
     );
   }
-  const chosen = MATCHERS.some((key) => options[key] !== undefined);
   if (!chosen && !options.force) refuseLast(mesh, id, await statuses(loaded, options));
   const match = chosen ? matcherOf(options) : undefined;
   await editAndApply(options, output, (text) => edits.isolateInstance(text, id, match));
 }
 
 /** `causeway release`. */
-export function release(id: string, options: LaneOptions, output: Output): Promise<void> {
+export function release(id: string, options: LaneOptions & ViaOptions, output: Output): Promise<void> {
+  if (isViaCentre(options)) return orderIsolation(id, false, options, output);
   return editAndApply(options, output, (text) => edits.releaseInstance(text, id));
 }
 
 /** `causeway isolation`: which instances are isolated, and what their proxies say of it. */
-export async function isolationStatus(options: LaneOptions, output: Output): Promise<void> {
+export async function isolationStatus(options: LaneOptions & ViaOptions, output: Output): Promise<void> {
+  if (isViaCentre(options)) return centreIsolations(options, output);
   const { mesh, plans } = await openDeployment(options);
   const isolated = await Promise.all(
     (mesh.isolation?.instances ?? []).map(async ({ id, match }) => {

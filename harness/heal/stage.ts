@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { request } from 'undici';
-import type { Instance, JsonObject, Mesh } from '../../envoy-configs/mesh.ts';
+import type { CentreSettings, Instance, JsonObject, Mesh } from '../../envoy-configs/mesh.ts';
 import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import { discoveryFile, PATHS, resourcesOf } from '../../envoy-configs/xds.ts';
@@ -32,6 +32,8 @@ export interface HealStageOptions {
   readonly cli: readonly string[];
   /** Run the healing centre. Default true; without it agents ask its address in vain. */
   readonly centre?: boolean;
+  /** Instances can be isolated, by way of the centre too. Default false. */
+  readonly isolation?: boolean;
   /** Instances of the service. Default 3. */
   readonly replicas?: number;
   readonly progress?: Progress;
@@ -58,16 +60,18 @@ export class HealStage {
   readonly mesh: Mesh;
   readonly #options: HealStageOptions;
   readonly #deployment: Deployment;
+  readonly #driver: ProcessDriver;
 
-  private constructor(options: HealStageOptions, deployment: Deployment) {
+  private constructor(options: HealStageOptions, deployment: Deployment, driver: ProcessDriver) {
     this.#options = options;
     this.#deployment = deployment;
+    this.#driver = driver;
     this.mesh = deployment.mesh;
   }
 
   static async open(options: HealStageOptions): Promise<HealStage> {
     const { state, network, envoy, cli, progress } = options;
-    const file = join(state.root, 'heal.yaml');
+    const file = fileOf(options);
     const text = configuration(options);
     const config = parseConfig(text, file);
     await mkdir(dirname(file), { recursive: true });
@@ -79,7 +83,7 @@ export class HealStage {
       { file, text, config },
       progress,
     );
-    const stage = new HealStage(options, deployment);
+    const stage = new HealStage(options, deployment, driver);
     try {
       await stage.#addPeer();
     } catch (error) {
@@ -96,6 +100,13 @@ export class HealStage {
   /** Address and port of the centre, there or not. */
   get centre(): { readonly address: string; readonly port: number } {
     return centreOf(this.#options);
+  }
+
+  /** How an operator reaches it. */
+  get centreSettings(): CentreSettings {
+    const { centre } = this.mesh;
+    if (centre === null) throw new Error('this mesh has no centre');
+    return centre;
   }
 
   /** Where a caller's application sends its calls, with the callee in `Host`. */
@@ -127,6 +138,25 @@ export class HealStage {
   /** Process id of the healing centre; undefined when it does not run. */
   centrePid(): number | undefined {
     return this.#options.state.survivors().find(({ name }) => name === 'centre')?.pid;
+  }
+
+  /** Kills an instance's Envoy and starts it again. */
+  async killProxy(id: string): Promise<void> {
+    await this.#driver.kill(id, 'sidecar');
+    await this.#driver.revive(id);
+  }
+
+  /** Status of a request straight to an instance's sidecar, past every caller's choice. */
+  async straight(id: string): Promise<number> {
+    const { address, ports } = this.#instance(id);
+    const answer = await request(`http://${address}:${ports.inbound}/`);
+    await answer.body.dump();
+    return answer.statusCode;
+  }
+
+  /** The file that the mesh was started from. */
+  get file(): string {
+    return fileOf(this.#options);
   }
 
   node(id: string): RenderedNode {
@@ -198,12 +228,17 @@ function centreOf({ network }: HealStageOptions) {
   return { address: `${network}.250.1`, port: 7070 };
 }
 
+function fileOf({ state }: HealStageOptions): string {
+  return join(state.root, 'heal.yaml');
+}
+
 function configuration(options: HealStageOptions): string {
   const { address, port } = centreOf(options);
   const command = `command: [${process.execPath}, ${options.app}]`;
   return [
     'mesh: heal',
     `centre: { address: ${address}:${port}, start: ${options.centre ?? true} }`,
+    ...(options.isolation ? ['isolation: { drainSeconds: 1 }'] : []),
     `gateways: [{ name: gateway, port: 8080, routes: [{ prefix: /, service: ${CALLERS[0]} }] }]`,
     'services:',
     ...CALLERS.map((name) => `  ${name}: { ${command}, calls: [${TARGET}], instances: { base: {} } }`),

@@ -1,4 +1,10 @@
-import type { HostReport, SyncRequest } from '../../harness/centre/api.ts';
+import type {
+  HostReport,
+  IsolationAnswer,
+  IsolationOrder,
+  IsolationState,
+  SyncRequest,
+} from '../../harness/centre/api.ts';
 import { Centre, type CentreOptions } from '../../harness/centre/centre.ts';
 import type { Identity } from '../../harness/centre/credentials.ts';
 import type { RecoveryOptions } from '../../harness/centre/recovery.ts';
@@ -30,6 +36,7 @@ export class Hall {
             host: hostOf(n + 1),
             instance: `${service}-base-${n + 1}`,
             healthPath: '/health',
+            obeys: n > 0,
           })),
         ]),
       ),
@@ -38,7 +45,20 @@ export class Hall {
   }
 
   static agent(name: string, services: readonly string[] | null = null): Identity {
-    return { name, role: 'agent', services: services && new Set(services) };
+    return { name, role: 'agent', services: services && new Set(services), instances: new Set([name]) };
+  }
+
+  /** An order of the operator. */
+  order(instance: string, isolated = true, rest: Partial<IsolationOrder> = {}): Promise<IsolationState> {
+    const operator: Identity = { name: 'ops', role: 'operator', services: null, instances: new Set() };
+    this.#sequence++;
+    const sequence = this.now * 1000 + this.#sequence;
+    return this.centre.isolations.order(operator, { sequence, instance, isolated, ...rest });
+  }
+
+  /** A question of the instance's agent. */
+  question(instance: string, known = 0, identity = Hall.agent(instance)): Promise<IsolationAnswer> {
+    return this.centre.isolations.ask(identity, instance, known);
   }
 
   /** A report of `agent` on hosts of a service. */

@@ -18,9 +18,11 @@ import { Redis, whyNoRedis } from './redis.ts';
 const AGENT = 'agent-token-0123456789';
 const OTHER = 'other-token-0123456789';
 const OPERATOR = 'operator-token-0123456789';
+const SIDECAR = 'sidecar-token-0123456789';
 const SPIFFE = 'spiffe://mesh/ns/default/sa/reviews';
 const HOST = '127.0.3.1:9080';
 const SYNC = { sequence: 1, since: 0, services: ['reviews'], hosts: [] };
+const ISOLATE = { sequence: 1, instance: 'reviews-base-2', isolated: true };
 const ROW = { service: 'reviews', host: HOST, requests: 100, errors: 60, listed: true };
 
 let server: CentreServer;
@@ -30,6 +32,7 @@ let url: string;
 const credentials = new Credentials([
   { identity: 'a', role: 'agent', tokenSha256: sha256(AGENT) },
   { identity: 'b', role: 'agent', tokenSha256: sha256(OTHER) },
+  { identity: 'reviews-base-2', role: 'agent', tokenSha256: sha256(SIDECAR) },
   { identity: 'o', role: 'operator', tokenSha256: sha256(OPERATOR) },
   { identity: 'mtls', role: 'agent', certificate: SPIFFE },
 ]);
@@ -39,6 +42,7 @@ async function start(store: Store = new MemoryStore(), tls?: TlsFiles): Promise<
     host: `127.0.3.${n}:9080`,
     instance: `reviews-base-${n}`,
     healthPath: '/health',
+    obeys: n > 1,
   }));
   centre = new Centre({
     store,
@@ -77,7 +81,13 @@ async function ask(
 }
 
 /** The answer, checked against the published description: no status or field that it does not name. */
-async function described(method: 'GET' | 'POST', path: string, token?: string, body?: unknown): Promise<Answer> {
+async function described(
+  method: 'GET' | 'POST',
+  path: string,
+  token?: string,
+  body?: unknown,
+  template = path,
+): Promise<Answer> {
   const answer = await ask(method, path, token, body);
   const { paths } = openApi('1') as {
     paths: Record<
@@ -85,7 +95,7 @@ async function described(method: 'GET' | 'POST', path: string, token?: string, b
       Record<string, { responses: Record<string, { content?: Record<string, { schema: object }> }> }>
     >;
   };
-  const response = paths[path]?.[method.toLowerCase()]?.responses[String(answer.status)];
+  const response = paths[template]?.[method.toLowerCase()]?.responses[String(answer.status)];
   expect(response, `${method} ${path} ${answer.status}`).toBeDefined();
   const schema = response?.content?.['application/json']?.schema;
   if (schema) expect(checkerOf(schema)(answer.body)).toEqual([]);
@@ -121,6 +131,47 @@ describe('an operator', () => {
   });
 });
 
+/** The agent of an instance asks. */
+const asked = (path: string, token?: string) =>
+  described('GET', `/v1/isolations/${path}`, token, undefined, '/v1/isolations/{instance}');
+
+describe('an isolation', () => {
+  beforeEach(() => start());
+
+  it('is ordered by an operator, heard by the agent of the instance, and listed', async () => {
+    const waiting = asked('reviews-base-2', SIDECAR);
+    const { status, body } = await described('POST', '/v1/isolations', OPERATOR, ISOLATE);
+    expect([status, body]).toMatchObject([200, { isolated: true, by: 'o', heard: false }]);
+    expect(await waiting).toMatchObject({ status: 200, body: { isolated: true, expiresInMs: 60_000 } });
+    expect((await described('GET', '/v1/isolations', OPERATOR)).body).toMatchObject({
+      isolations: [{ isolated: true }],
+    });
+  });
+
+  it('keeps nobody who wants to stop the server', async () => {
+    const waiting = asked('reviews-base-2', SIDECAR).catch(() => undefined);
+    await expect.poll(async () => (await ask('GET', '/metrics')).text).toContain('causeway_centre_questions 1');
+    const began = performance.now();
+    await server.stop();
+    expect(performance.now() - began).toBeLessThan(2_000);
+    await waiting;
+    await start();
+  });
+
+  it.each([
+    ['no credential', 401, 'reviews-base-2', undefined, 'credential'],
+    ['another instance’s agent', 403, 'reviews-base-2', AGENT, 'instance'],
+    ['an operator', 403, 'reviews-base-2', OPERATOR, 'role'],
+    ['a version that is none', 400, 'reviews-base-2?known=-1', SIDECAR, 'body'],
+    ['a version beyond 2^53', 400, 'reviews-base-2?known=9999999999999999', SIDECAR, 'body'],
+  ])('asked for with %s: %d', async (_what, status, path, token, reason) => {
+    const answer = await asked(path, token);
+    expect(answer.status).toBe(status);
+    expect((answer.body as { error: string }).error).toMatch(/found .*expected/);
+    expect(centre.metrics.get('refused_total', { reason })).toBe(1);
+  });
+});
+
 describe('bad input', () => {
   beforeEach(() => start());
   const big = 'x'.repeat(MAX_BODY_BYTES + 1);
@@ -130,6 +181,11 @@ describe('bad input', () => {
     ['an unknown token', 401, '/v1/sync', 'nobody-token-0123456789', SYNC, 'credential'],
     ['an agent as operator', 403, '/v1/verdicts', AGENT, { service: 'reviews', host: HOST, verdict: 'ok' }, 'role'],
     ['an operator as agent', 403, '/v1/sync', OPERATOR, SYNC, 'role'],
+    ['an order without a credential', 401, '/v1/isolations', undefined, ISOLATE, 'credential'],
+    ['an order with an unknown token', 401, '/v1/isolations', 'nobody-token-0123456789', ISOLATE, 'credential'],
+    ['an order of an agent', 403, '/v1/isolations', SIDECAR, ISOLATE, 'role'],
+    ['an order without a sequence', 400, '/v1/isolations', OPERATOR, { ...ISOLATE, sequence: undefined }, 'body'],
+    ['an order on a path', 400, '/v1/isolations', OPERATOR, { ...ISOLATE, instance: '../x' }, 'body'],
     ['no JSON', 400, '/v1/sync', AGENT, 'hello', 'body'],
     ['another type', 400, '/v1/sync', AGENT, [], 'body'],
     ['a missing field', 400, '/v1/sync', AGENT, { ...SYNC, hosts: undefined }, 'body'],
@@ -172,6 +228,14 @@ describe('bad input', () => {
   it('a report sent again: 409', async () => {
     expect((await described('POST', '/v1/sync', AGENT, SYNC)).status).toBe(200);
     expect((await described('POST', '/v1/sync', AGENT, SYNC)).status).toBe(409);
+  });
+
+  it('an order sent again, on an unknown instance, on the one that takes none: 409', async () => {
+    const order = (rest: object) => described('POST', '/v1/isolations', OPERATOR, { ...ISOLATE, ...rest });
+    expect((await order({})).status).toBe(200);
+    expect((await order({})).status).toBe(409);
+    expect((await order({ sequence: 2, instance: 'reviews-base-9' })).status).toBe(409);
+    expect((await order({ sequence: 3, instance: 'reviews-base-1' })).status).toBe(409);
   });
 
   it('more than ten requests of one identity in a second: 429', async () => {

@@ -1,13 +1,16 @@
 /** The agents of real Envoys and the healing centre: what three callers of one service learn of each other, and what a centre that has died, or lies, can do. */
-import { readFileSync, statSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { SyncRequest } from '../../harness/centre/api.ts';
+import { OperatorClient } from '../../harness/centre/client.ts';
+import { isolate, isolationStatus, release } from '../../harness/commands/isolate.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { type CallerName, HealStage, TARGET } from '../../harness/heal/stage.ts';
-import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { found, notYet, realClock, waitUntil } from '../../harness/process/wait.ts';
 import { bundle } from '../../tools/bundle.ts';
+import { commanded } from '../support/command.ts';
 import { ROOT, temporaryState } from './support.ts';
 
 const RATE = 60;
@@ -22,6 +25,7 @@ beforeAll(async () => {
   stage = await HealStage.open({
     state,
     network: '127.67',
+    isolation: true,
     envoy: (await resolveEnvoy()).path,
     wasmPath: join(ROOT, 'build/causeway.wasm'),
     app,
@@ -63,6 +67,78 @@ async function answering(caller: CallerName): Promise<string[]> {
   await load.stop();
   return [...new Set(load.sent.map(({ instance }) => instance))].sort();
 }
+
+describe('an isolation by order of the centre', () => {
+  const ID = 'target-base-2';
+  const client = () => new OperatorClient(stage.centreSettings, readFileSync(tokenFile(), 'utf8').trim());
+  const tokenFile = () => join(dirname(stage.file), 'centre/operator.token');
+
+  /** Ms until an instance answers so. */
+  async function answersSo(status: number): Promise<number> {
+    const began = performance.now();
+    await until(
+      `status ${status}`,
+      () => stage.straight(ID),
+      (value) => value === status,
+    );
+    return performance.now() - began;
+  }
+
+  it('holds within 3 s of the answer, fails no request, survives SIGKILL of Envoy, and is released as fast', async () => {
+    await stage.recover(ID);
+    const load = stage.load('caller-b', RATE);
+    ends.push(() => load.stop());
+    const operator = client();
+    ends.push(() => operator.close());
+    const began = load.now();
+    await operator.isolate({ instance: ID, isolated: true });
+    const held = await answersSo(503);
+    expect(held).toBeLessThan(3_000);
+    await load.goOn(1_000);
+    await stage.killProxy(ID);
+    const statuses = new Set<number>();
+    for (const end = performance.now() + 4_000; performance.now() < end; await realClock.sleep(50)) {
+      statuses.add(await stage.straight(ID));
+    }
+    expect([...statuses], 'asked again after its start').toEqual([503]);
+    expect(await operator.isolations()).toMatchObject([{ instance: ID, isolated: true, heard: true }]);
+    await operator.isolate({ instance: ID, isolated: false });
+    const released = await answersSo(200);
+    expect(released).toBeLessThan(3_000);
+    await load.stop();
+    expect(load.failed(began)).toEqual([]);
+    console.log(`by the centre: isolated after ${Math.round(held)} ms, released after ${Math.round(released)} ms`);
+  });
+
+  it('is a command, too', async () => {
+    const options = { file: stage.file, state: '', network: '127.67', via: 'centre', token: tokenFile() };
+    const isolated = await commanded((output) => isolate(ID, options, output));
+    expect([isolated.code, isolated.err], isolated.out).toEqual([0, '']);
+    expect(await stage.straight(ID)).toBe(503);
+    expect((await commanded((output) => isolationStatus(options, output))).out).toMatch(
+      new RegExp(`${ID} +operator +[^ ]+ +yes`),
+    );
+    expect((await commanded((output) => release(ID, options, output))).code).toBe(0);
+    expect(await answersSo(200)).toBeLessThan(3_000);
+    for (const [instance, words] of [
+      ['target-base-1', /takes no orders from the centre/],
+      ['target-base-9', /expected one of the mesh/],
+    ] as const) {
+      const refused = await commanded((output) => isolate(instance, options, output));
+      expect([refused.code, refused.err]).toEqual([2, expect.stringMatching(words)]);
+    }
+    const stranger = join(dirname(stage.file), 'stranger.token');
+    for (const [text, words] of [
+      ['token-of-a-stranger', /refuses \(401\): credential/],
+      ['two words', /found no token in .*, expected one word/],
+    ] as const) {
+      writeFileSync(stranger, text);
+      const denied = await commanded((output) => isolate(ID, { ...options, token: stranger }, output));
+      expect([denied.code, denied.err]).toEqual([2, expect.stringMatching(words)]);
+    }
+    expect(await stage.straight(ID)).toBe(200);
+  });
+});
 
 describe('two callers that see a host fail', () => {
   it('have it out for a third one that has never seen an error, by way of the centre', async () => {
@@ -119,6 +195,8 @@ describe('a centre that has died', () => {
 describe('a centre that lies', () => {
   let server: Server;
   let answer: (report: SyncRequest) => { status: number; body: string | Buffer };
+  /** It wants every instance isolated, too. */
+  let isolating = true;
   const seen = new Set<string | undefined>();
 
   beforeAll(async () => {
@@ -127,6 +205,11 @@ describe('a centre that lies', () => {
       request.on('data', (part: Buffer) => parts.push(part));
       request.on('end', () => {
         seen.add(request.headers.authorization);
+        if (request.method === 'GET') {
+          const order = { isolated: true, version: Date.now(), expiresInMs: 3_000 };
+          response.writeHead(isolating ? 200 : 503).end(JSON.stringify(order));
+          return;
+        }
         const { status, body } = answer(JSON.parse(Buffer.concat(parts).toString()) as SyncRequest);
         response.writeHead(status, { 'content-type': 'application/json' });
         response.end(body);
@@ -158,11 +241,18 @@ describe('a centre that lies', () => {
       (value) => value === 1,
       35_000,
     );
+    await until(
+      'what takes orders isolated',
+      async () => (await Promise.all([2, 3].map((n) => stage.straight(`target-base-${n}`)))).indexOf(200),
+      (value) => value < 0,
+    );
     const load = stage.load('caller-c', RATE);
     await load.goOn(3_000);
     await load.stop();
     expect(load.failed(0)).toEqual([]);
+    expect(new Set(load.sent.map(({ instance }) => instance))).toEqual(new Set(['target-base-1']));
     expect(await out('caller-c')).toBe(1);
+    isolating = false;
     expect(await stage.sum('caller-c', /^outlier_blacklist_verdicts_spared$/)).toBe(2);
     // 40 MB is more than Envoy holds of an answer.
     answer = () => ({ status: 200, body: Buffer.alloc(40 << 20, ' ') });

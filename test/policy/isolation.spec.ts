@@ -102,3 +102,49 @@ describe('what flows', () => {
     expect(after.state).toBe(Closed.Offline);
   });
 });
+
+describe('an order of the healing centre', () => {
+  const START: f64 = NOW - 60_000;
+  const obeying = (startedAt: f64 = START): Gate => new Gate(false, DRAIN, 0, startedAt);
+
+  it('closes the instance until it ends, and what flows has its time', () => {
+    const one = obeying();
+    one.see(false, NOW, NOW + 60_000);
+    expect(one.state).toBe(Closed.Isolated);
+    one.see(false, NOW + 59_999, NOW + 60_000);
+    expect(one.state).toBe(Closed.Isolated);
+    expect(one.drained(NOW + DRAIN)).toBe(true);
+    one.see(false, NOW + 60_000, NOW + 60_000);
+    expect(one.state).toBe(Closed.Open);
+    expect(one.drained(NOW + 2 * DRAIN)).toBe(false);
+  });
+
+  it('is none when it would hold for longer than a minute, as after a jump of the clock', () => {
+    const one = obeying();
+    one.see(false, NOW, NOW + 60_001);
+    expect(one.state).toBe(Closed.Open);
+  });
+
+  it('means nothing where the centre is not obeyed', () => {
+    const one = gate();
+    one.see(false, NOW, NOW + 1_000);
+    expect(one.state).toBe(Closed.Open);
+  });
+
+  it('is waited for after a start: until the centre has been asked, three seconds at most', () => {
+    const one = obeying(NOW);
+    expect(one.state).toBe(Closed.Starting);
+    one.see(false, NOW + 2_999);
+    expect(one.state).toBe(Closed.Starting);
+    one.see(false, NOW + 3_000);
+    expect(one.state).toBe(Closed.Open);
+    one.see(false, NOW + 100);
+    expect(one.state).toBe(Closed.Open);
+    const told = obeying(NOW);
+    told.see(false, NOW + 500, 0);
+    expect(told.state).toBe(Closed.Open);
+    const isolated = obeying(NOW);
+    isolated.see(false, NOW + 500, NOW + 30_000);
+    expect(isolated.state).toBe(Closed.Isolated);
+  });
+});

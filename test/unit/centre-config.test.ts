@@ -56,8 +56,36 @@ describe('`centre`', () => {
     expect(() => meshOf(centre, more)).toThrow(path.split('.').at(-1) ?? '');
   });
 
-  it('needs a service that is to be healed', () => {
+  it('needs a service that is to be healed, or instances that are to be isolated', () => {
     expect(() => parseConfig(text('{}', '', false), 'causeway.yaml')).toThrow(/no service to heal/);
+    expect(parseConfig(text('{}', 'isolation: {}', false), 'causeway.yaml').isolation).toEqual({});
+  });
+
+  it('may isolate every instance but one of each service, and of each strict lane', () => {
+    const mesh = resolveMesh(
+      parseConfig(
+        [
+          'mesh: m',
+          'centre: {}',
+          'isolation: { instances: { web-base-1: {} } }',
+          'gateways: [{ name: gateway, routes: [{ prefix: /, service: web }] }]',
+          'services:',
+          '  web: { calls: [], command: [x], instances: { base: { replicas: 3 }, dev: {}, strict: { replicas: 2 } } }',
+          '  alone: { calls: [], command: [x], instances: { base: {} } }',
+          'lanes: { dev: {}, strict: { mode: strict } }',
+          '',
+        ].join('\n'),
+        'causeway.yaml',
+      ),
+    );
+    const nodes = renderMesh(mesh, state().target('/w.wasm'));
+    const obeying = nodes.filter(({ files }) =>
+      Object.values(files).some((text) => text.includes('\\"centre\\":true')),
+    );
+    // The file isolates the first: another one stays.
+    expect(obeying.map(({ id }) => id)).toEqual(['web-base-1', 'web-base-3', 'web-dev-1', 'web-strict-2']);
+    const asking = nodes.filter(({ files }) => /"instance\\+":\\+"/.test(files['bootstrap.json'] ?? ''));
+    expect(asking.map(({ id }) => id)).toEqual(nodes.filter(({ kind }) => kind === 'sidecar').map(({ id }) => id));
   });
 
   it('gives every proxy an agent and a way to the centre; without it nothing of the kind is rendered', () => {
@@ -99,8 +127,11 @@ describe('tokens', () => {
       ['reviews-base-1', []],
       ['reviews-base-2', []],
       ['ratings-base-1', []],
+      ['operator', undefined],
     ]);
-    for (const path of [file, join(folder.target('').nodeDir('front-base-1'), 'secrets/centre.json')]) {
+    const operator = join(folder.centre, 'operator.token');
+    expect(before).not.toContain(readFileSync(operator, 'utf8').trim());
+    for (const path of [file, operator, join(folder.target('').nodeDir('front-base-1'), 'secrets/centre.json')]) {
       expect(statSync(path).mode & 0o777).toBe(0o600);
       expect(statSync(join(path, '..')).mode & 0o777).toBe(0o700);
     }
