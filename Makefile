@@ -73,7 +73,7 @@ bench-overload: setup build ## overload protection beside stock Envoy's; writes 
 	@$(TSX) test/bench-overload/main.ts
 
 .PHONY: drill
-drill: setup build ## faults under load beside the peers, one table a part (PARTS="heal tls centre"); writes build/drill.json; tls needs wrk
+drill: setup build ## faults under load beside the peers, one table a part (PARTS="heal tls isolation restart centre"); writes build/drill.json; tls needs wrk
 	@$(TSX) test/drill/main.ts $(PARTS)
 
 .PHONY: drill-upgrade

@@ -6,10 +6,12 @@
 import { allHold, type Measured, verdictLines, writeFigures } from '../figures/figures.ts';
 import { centre } from './centre/part.ts';
 import { heal } from './heal/part.ts';
+import { isolation } from './isolation/part.ts';
 import { type Part, table } from './part.ts';
+import { restart } from './restart/part.ts';
 import { tls } from './tls/part.ts';
 
-const PARTS: readonly Part[] = [heal, tls, centre];
+const PARTS: readonly Part[] = [heal, tls, isolation, restart, centre];
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !PARTS.some((part) => part.name === name));

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isolateInstance, releaseInstance } from '../../harness/config/edit-isolation.ts';
 import { found, notYet, realClock, waitUntil } from '../../harness/process/wait.ts';
 import { IsolationStage, STREAMING } from '../isolation/stage.ts';
+import { warmUpOf } from '../isolation/warm-up.ts';
 import { scaled } from '../support/scale.ts';
 import { ask } from './support.ts';
 
@@ -131,33 +132,9 @@ describe('a start', { timeout: 60_000 }, () => {
     await stage.apply(TEXT.replace('warmUp: 0s', `warmUp: ${WARM_UP / 1000}s`));
     // The clusters have been replaced, so that all of their hosts have just started: first the others must be grown.
     await realClock.sleep(WARM_UP);
-    await stage.driver.kill(id, 'both');
-    await settles('out', () => unhealthy(id));
-    let healthy = 0;
-    await stage.under(300, async () => {
-      await stage.driver.revive(id);
-      await settles('seen', async () => !(await unhealthy(id)));
-      healthy = Date.now();
-      await realClock.sleep(WARM_UP + 1_000);
-    });
-    await realClock.sleep(1_000);
-    const served = stage.served().filter(({ at, instance }) => at >= healthy && instance.startsWith('ratings-'));
-    const windows = 6;
-    for (let window = 0; window < windows; window++) {
-      const [from, to] = [window, window + 1].map((n) => healthy + (n * WARM_UP) / windows) as [number, number];
-      const all = served.filter(({ at }) => at >= from && at < to);
-      const weight = (window + 0.5) / windows;
-      const share = all.filter(({ instance }) => instance === id).length / all.length;
-      expect(Math.abs(share - weight / (weight + 2)), `window ${window}: ${share}`).toBeLessThan(0.05);
+    for (const [window, { share, linear }] of (await warmUpOf(stage, id, WARM_UP)).entries()) {
+      expect(Math.abs(share - linear), `window ${window}: ${share}`).toBeLessThan(0.05);
     }
     await stage.apply(TEXT);
   });
 });
-
-/** The gateway's first choice does not have the instance. */
-async function unhealthy(id: string): Promise<boolean> {
-  const { address } = stage.instance(id);
-  const gateway = stage.deployment.plans.find(({ node }) => node.kind === 'gateway');
-  const hosts = await stage.hosts(gateway?.node.adminSocket ?? '', 'ratings.lanes');
-  return hosts.some((host) => host.address === address && host.unhealthy.length > 0);
-}

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Instance } from '../../envoy-configs/mesh.ts';
+import type { Instance, RenderedNode } from '../../envoy-configs/mesh.ts';
 import { Deployment } from '../../harness/apply/deployment.ts';
 import { parseConfig } from '../../harness/config/load.ts';
 import type { DriveReport } from '../../harness/drive/drive.ts';
@@ -9,7 +9,7 @@ import type { StateFolder } from '../../harness/drivers/state.ts';
 import { EnvoyAdmin, type HostStatus } from '../../harness/envoy/admin.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { ask, bookinfoBundle, temporaryState } from '../e2e/support.ts';
-import { underLoad } from './load.ts';
+import { type MixedLoad, underLoad } from './load.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -70,14 +70,34 @@ export class IsolationStage {
 
   /** Sum of an instance's own counters whose names match. */
   async counted(id: string, pattern: string): Promise<number> {
-    const node = this.deployment.plans.find((plan) => plan.node.id === id)?.node;
-    const stats = await new EnvoyAdmin(node?.adminSocket ?? '').stats(pattern);
+    const stats = await new EnvoyAdmin(this.node(id).adminSocket).stats(pattern);
     return [...stats.values()].reduce((sum, value) => sum + value, 0);
   }
 
   /** Requests to the gateway, 30 % of them POSTs, until `work` has ended. */
-  under(rate: number, work: () => Promise<void>, path?: string): Promise<DriveReport> {
-    return underLoad(this.gateway, rate, work, path === undefined ? {} : { path });
+  under(rate: number, work: () => Promise<void>, load: MixedLoad = {}): Promise<DriveReport> {
+    return underLoad(this.gateway, rate, work, load);
+  }
+
+  /** The proxy of an instance or a gateway. */
+  node(id: string): RenderedNode {
+    const plan = this.deployment.plans.find(({ node }) => node.id === id);
+    if (!plan) throw new Error(`no node ${id}`);
+    return plan.node;
+  }
+
+  /** POSTs whose name begins so that were not begun exactly once, of those that were begun. */
+  async notOnce(name: string): Promise<readonly string[]> {
+    const posts = [...(await this.posts())].filter(([post]) => post.startsWith(name));
+    if (posts.length === 0) throw new Error(`no POST ${name}… was begun`);
+    return posts.filter(([, begun]) => begun !== 1).map(([post]) => post);
+  }
+
+  /** The gateway's first choice does not have the instance. */
+  async unhealthy(id: string): Promise<boolean> {
+    const { address, service } = this.instance(id);
+    const hosts = await this.hosts(this.node('gateway').adminSocket, `${service}.lanes`);
+    return hosts.some((host) => host.address === address && host.unhealthy.length > 0);
   }
 
   /** How often each POST was begun, in all applications together. */
@@ -94,8 +114,7 @@ export class IsolationStage {
 
   /** Which instance each request of the gateway went to, by its access log from an offset on, with its time. */
   served(): { at: number; instance: string }[] {
-    const node = this.deployment.plans.find((plan) => plan.node.kind === 'gateway')?.node;
-    return readFileSync(node?.accessLog ?? '', 'utf8')
+    return readFileSync(this.node('gateway').accessLog, 'utf8')
       .split('\n')
       .filter((line) => line !== '')
       .map((line) => {

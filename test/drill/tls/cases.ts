@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { discoveryFile, PATHS, resourcesOf } from '../../../envoy-configs/xds.ts';
-import { writeByRename } from '../../../harness/apply/push.ts';
+import { PATHS, resourcesOf } from '../../../envoy-configs/xds.ts';
 import type { TlsStage } from '../../tls/stage.ts';
+import { type Resource, rewrite } from '../rewrite.ts';
 
 export type State = 'on' | 'off';
 
@@ -28,27 +26,15 @@ export const SERVICES = [
   `  label: { ${ONE_POOL}, ${ALONE} }`,
 ].join('\n');
 
-// biome-ignore lint/suspicious/noExplicitAny: Envoy's configurations
-type Resource = any;
-
-/** Rewrites one file of `front`'s sidecar as somebody without this project would. */
-async function rewrite(
-  stage: TlsStage,
-  kind: 'cluster' | 'endpoints',
-  path: string,
-  change: (resource: Resource) => Resource,
-): Promise<void> {
-  const file = join(stage.node('front-base-1').dir, path);
-  const changed = resourcesOf(readFileSync(file, 'utf8')).map(({ '@type': _, ...resource }) => change(resource));
-  await writeByRename(file, discoveryFile(kind, changed));
-}
+/** Whose calls are changed. */
+const front = (stage: TlsStage) => stage.node('front-base-1');
 
 /** Another transport socket in the cluster, pushed by CDS. */
 function socketFlip(service: string): Way['flip'] {
   return async (stage, state) => {
-    const all = resourcesOf(stage.node('front-base-1').files[PATHS.clusters] ?? '');
+    const all = resourcesOf(front(stage).files[PATHS.clusters] ?? '');
     const encrypted = all.find(({ name }) => name === `${service}.tls.lanes`)?.transport_socket;
-    await rewrite(stage, 'cluster', PATHS.clusters, (cluster) => {
+    await rewrite(front(stage), 'cluster', PATHS.clusters, (cluster) => {
       if (![`${service}.lanes`, `${service}.baseline`].includes(cluster.name)) return cluster;
       const { transport_socket: _, ...plain } = cluster;
       return state === 'on' ? { ...plain, transport_socket: encrypted } : plain;
@@ -61,14 +47,14 @@ const OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
 /** The label of the endpoints chooses the socket, without the filter that retires old connections: what Istio does. */
 const labelFlip: Pick<Way, 'prepare' | 'flip'> = {
   prepare: (stage) =>
-    rewrite(stage, 'cluster', PATHS.clusters, (cluster) => {
+    rewrite(front(stage), 'cluster', PATHS.clusters, (cluster) => {
       if (!cluster.name.startsWith('label')) return cluster;
       const { http_filters: _, ...options } = cluster.typed_extension_protocol_options[OPTIONS];
       return { ...cluster, typed_extension_protocol_options: { [OPTIONS]: options } };
     }),
   flip: async (stage, state) => {
     for (const cluster of ['label.lanes', 'label.baseline']) {
-      await rewrite(stage, 'endpoints', PATHS.endpoints(cluster), (assignment) => ({
+      await rewrite(front(stage), 'endpoints', PATHS.endpoints(cluster), (assignment) => ({
         ...assignment,
         endpoints: assignment.endpoints.map(({ lb_endpoints }: Resource) => ({
           lb_endpoints: lb_endpoints.map((endpoint: Resource) => {
