@@ -1,14 +1,19 @@
+import { exec } from 'node:child_process';
 import { generateKeyPairSync, sign, X509Certificate } from 'node:crypto';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ConnectionOptions, connect } from 'node:tls';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { identityOf, secretsFolder } from '../../envoy-configs/tls.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { Authority, type Identity } from '../../harness/tls/authority.ts';
 import { issueSecrets, secretPaths, writeSecrets } from '../../harness/tls/secrets.ts';
+import { envoy } from '../bench/fallback-retry/rig.ts';
 import { TlsStage } from '../tls/stage.ts';
-import { temporaryState } from './support.ts';
+import { ask, ROOT, temporaryState } from './support.ts';
 
 const HOUR = 3_600_000;
 const ISSUER = 'https://issuer.test';
@@ -223,5 +228,34 @@ describe('secrets', () => {
     const certificate = new X509Certificate(pem ?? '');
     expect(certificate.subjectAltName).toContain('URI:spiffe://tlstest/victim');
     expect(certificate.verify(new X509Certificate(authority.root).publicKey)).toBe(true);
+  });
+});
+
+describe('the example', { timeout: 60_000 }, () => {
+  it('does what it says, on its own ports, with the certificate that it says how to make', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'cw-'));
+    const file = join(ROOT, 'envoy-configs/examples/connection-elimination.yaml');
+    const [, command = ''] = /^# +(openssl [\s\S]*?reviews\.crt)$/m.exec(readFileSync(file, 'utf8')) ?? [];
+    await promisify(exec)(command.replaceAll(/\\\n#/g, ' '), { cwd: dir, timeout: 30_000 });
+    const text = readFileSync(file, 'utf8')
+      .replaceAll(/filename: (reviews\.(?:crt|key))/g, `filename: ${dir}/$1`)
+      .replace('build/causeway.wasm', join(ROOT, 'build/causeway.wasm'));
+    const { static_resources } = parse(text) as { static_resources: Parameters<typeof envoy>[1] };
+    const proxy = await envoy('example', static_resources);
+    try {
+      const say = async (headers: Record<string, string>) =>
+        (await ask('http://127.0.0.1:15097/', { host: 'reviews', ...headers })).text;
+      const first = await Promise.all(Array.from({ length: 40 }, (_, n) => say({ 'x-trace': String(n) })));
+      const byTls = first.filter((answer) => answer === 'by TLS\n').length;
+      expect(first.filter((answer) => answer === 'in plaintext\n')).toHaveLength(40 - byTls);
+      expect(byTls).toBeGreaterThan(8);
+      expect(byTls).toBeLessThan(32);
+      const again = await Promise.all(Array.from({ length: 40 }, (_, n) => say({ 'x-trace': String(n) })));
+      expect(again, 'sticky by trace').toEqual(first);
+      expect(await say({ 'x-causeway-tls': '1' })).toBe('in plaintext\n');
+    } finally {
+      await proxy.stop();
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 });
