@@ -22,7 +22,7 @@ export interface DeploymentRecord {
   readonly agentWasmPath?: string;
 }
 
-function recordPath(state: StateFolder): string {
+export function recordPath(state: StateFolder): string {
   return join(state.root, 'deployment.json');
 }
 

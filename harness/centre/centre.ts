@@ -62,6 +62,11 @@ export class Centre {
     });
   }
 
+  /** The mesh has other instances from now on. */
+  learn(instances: Instances): void {
+    this.#roster.replace(instances);
+  }
+
   /** @throws Refusal of a replay; whatever the store throws when it is away */
   async sync(identity: Identity, request: SyncRequest): Promise<SyncAnswer> {
     const { store } = this.#options;

@@ -51,6 +51,7 @@ class HttpProblem extends Error {
 
 export class CentreServer {
   readonly #options: ServerOptions;
+  #credentials: Credentials;
   readonly #server: Server;
   readonly #timer: NodeJS.Timeout;
   readonly #checkSync = checkerOf(SyncRequestSchema);
@@ -63,6 +64,7 @@ export class CentreServer {
 
   private constructor(options: ServerOptions) {
     this.#options = options;
+    this.#credentials = options.credentials;
     const handle = (request: IncomingMessage, response: ServerResponse): void => void this.#handle(request, response);
     // Certificates are asked for, not demanded: a token will do. One that is shown must be good.
     this.#server = options.tls
@@ -90,6 +92,11 @@ export class CentreServer {
       throw error;
     });
     return server;
+  }
+
+  /** From now on these may speak, and nobody else. */
+  trust(credentials: Credentials): void {
+    this.#credentials = credentials;
   }
 
   get port(): number {
@@ -187,8 +194,8 @@ export class CentreServer {
   }
 
   #identity(request: IncomingMessage, role: Identity['role']): Identity {
-    const { credentials, centre } = this.#options;
-    const identity = credentials.of(request);
+    const { centre } = this.#options;
+    const identity = this.#credentials.of(request);
     if (identity === undefined) {
       centre.metrics.count('refused_total', { reason: 'credential' });
       throw new HttpProblem(401, 'credential: found none that is known, expected a bearer token or a certificate');

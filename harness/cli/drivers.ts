@@ -40,8 +40,8 @@ export function centreCommand(
   if (!centre?.start) return undefined;
   const where = ['--address', centre.address, '--port', String(centre.port)];
   const elsewhere = network === undefined ? [] : ['--network', network];
-  const words = ['--file', resolve(file), ...elsewhere, 'centre', ...where, '--credentials', credentialsFile(state)];
-  return [...program, ...words];
+  const files = ['--credentials', credentialsFile(state), '--deployment', state.root];
+  return [...program, '--file', resolve(file), ...elsewhere, 'centre', ...where, ...files];
 }
 
 export function containerPrefix(driver: DriverName, network: string | undefined): string | undefined {

@@ -206,6 +206,7 @@ export function createProgram(): Command {
     .option('--address <ip>', 'where to listen; beyond loopback only with TLS', '127.0.0.1')
     .option('--port <n>', 'port; 0 = any', portNumber, 7070)
     .option('--credentials <file>', 'who may speak', 'centre-credentials.json')
+    .option('--deployment <folder>', 'state folder of the mesh that runs: its instances are the ones that count')
     .option('--tls-cert <file>', 'certificate of the centre')
     .option('--tls-key <file>', 'its key')
     .option('--tls-ca <file>', 'what signs the certificates of agents and operators')

@@ -3,8 +3,10 @@ import { accessSync, constants, readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { obeysCentre } from '../../envoy-configs/isolation.ts';
 import type { Mesh } from '../../envoy-configs/mesh.ts';
+import { readRecord, recordPath } from '../apply/record.ts';
 import { Centre } from '../centre/centre.ts';
 import { Credentials } from '../centre/credentials.ts';
+import { followFiles } from '../centre/follow.ts';
 import type { Instances } from '../centre/roster.ts';
 import { CentreServer, type TlsFiles } from '../centre/server.ts';
 import { MemoryStore, type Store } from '../centre/store.ts';
@@ -12,11 +14,14 @@ import { CommandError, EXIT } from '../cli/exit-codes.ts';
 import { type GlobalOptions, resolveOptions } from '../cli/options.ts';
 import type { Output } from '../cli/output.ts';
 import { loadMesh } from '../config/load.ts';
+import { StateFolder } from '../drivers/state.ts';
 
 export interface CentreCommandOptions extends GlobalOptions {
   readonly address: string;
   readonly port: number;
   readonly credentials: string;
+  /** State folder of the mesh, where it runs on this machine. */
+  readonly deployment?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
@@ -46,9 +51,42 @@ async function redisStore(url: string): Promise<Store> {
   return RedisStore.connect(url);
 }
 
+/**
+ * The mesh as it runs, where that is known: `apply` gives instances that stay the addresses that they have. Else as the file has it.
+ *
+ * @throws ConfigError of a file that is none
+ */
+function currentMesh(options: CentreCommandOptions): Mesh {
+  const running = options.deployment === undefined ? undefined : readRecord(new StateFolder(options.deployment));
+  return running?.mesh ?? loadMesh(options.file, resolveOptions(options));
+}
+
+/** Takes over what changes in the files; what cannot be read changes nothing. Ends by the answer. */
+function keepCurrent(options: CentreCommandOptions, core: Centre, server: CentreServer, output: Output): () => void {
+  const take = (what: string, work: () => void) => {
+    try {
+      work();
+      core.metrics.count('reloads_total', { result: 'taken' });
+    } catch (error) {
+      core.metrics.count('reloads_total', { result: 'refused' });
+      output.progress(`${what}: not taken over: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  const record = options.deployment === undefined ? [] : [recordPath(new StateFolder(options.deployment))];
+  const ends = [
+    followFiles([options.file, ...record], () => take('the mesh', () => core.learn(instancesOf(currentMesh(options))))),
+    followFiles([options.credentials], () =>
+      take('credentials', () => server.trust(Credentials.read(options.credentials))),
+    ),
+  ];
+  return () => {
+    for (const end of ends) end();
+  };
+}
+
 /** Runs the healing centre until SIGTERM or SIGINT. State is in Redis when `REDIS_URL` is set, else in memory. */
 export async function centre(options: CentreCommandOptions, output: Output): Promise<void> {
-  const mesh = loadMesh(options.file, resolveOptions(options));
+  const mesh = currentMesh(options);
   const url = process.env.REDIS_URL;
   const store = url ? await redisStore(url) : new MemoryStore();
   const core = new Centre({
@@ -72,7 +110,9 @@ export async function centre(options: CentreCommandOptions, output: Output): Pro
     port: server.port,
     state: url ? 'redis' : 'memory',
   });
+  const forget = keepCurrent(options, core, server, output);
   await new Promise((resolve) => process.once('SIGTERM', resolve).once('SIGINT', resolve));
+  forget();
   await server.stop();
   await store.close();
 }

@@ -9,6 +9,8 @@ const ROOT = new URL('../..', import.meta.url).pathname;
 export interface CentreFiles {
   readonly mesh: string;
   readonly credentials: string;
+  /** State folder of the mesh. Default: none. */
+  readonly deployment?: string;
 }
 
 export function tokenOf(agent: string): string {
@@ -50,7 +52,9 @@ export class CentreProcess {
 
   static async start(files: CentreFiles, env: Record<string, string> = {}): Promise<CentreProcess> {
     const args = ['--import', 'tsx', 'harness/cli/main.ts', '-f', files.mesh, '--json', 'centre', '--port', '0'];
-    const child = spawn(process.execPath, [...args, '--credentials', files.credentials], {
+    const { credentials, deployment } = files;
+    const more = deployment === undefined ? [] : ['--deployment', deployment];
+    const child = spawn(process.execPath, [...args, '--credentials', credentials, ...more], {
       cwd: ROOT,
       env: { ...process.env, REDIS_URL: '', ...env },
       stdio: ['ignore', 'pipe', 'inherit'],

@@ -152,7 +152,7 @@ describe('the command that starts it', () => {
     expect(centreCommand(meshOf('{}'), 'causeway.yaml', undefined, folder, ['cw'])).toBeUndefined();
     const command = centreCommand(meshOf('{ start: true }'), '/m/causeway.yaml', '127.5', folder, ['cw']);
     expect(command?.join(' ')).toBe(
-      `cw --file /m/causeway.yaml --network 127.5 centre --address 127.0.0.1 --port 7070 --credentials ${folder.centre}/credentials.json`,
+      `cw --file /m/causeway.yaml --network 127.5 centre --address 127.0.0.1 --port 7070 --credentials ${folder.centre}/credentials.json --deployment ${folder.root}`,
     );
   });
 });
