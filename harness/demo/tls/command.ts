@@ -29,7 +29,7 @@ const STEPS: readonly Step[] = [
 /** `causeway demo tls`: calls to one service change between plaintext and TLS under load, by the commands of a person. */
 export async function demoTls(options: DemoRunOptions, output: Output): Promise<void> {
   const story = await onBookinfo(MESH, options, output, (stage, signal) => {
-    output.note(`\n${RATE} requests a second run through the mesh while the commands below are given.\n`);
+    output.note(`\n${RATE} requests a second run through the mesh while the commands below are given.\n\n`);
     return play(stage, signal, output.note.bind(output));
   });
   const holds = story.steps.every((step) => step.holds) && story.failed === 0;
@@ -69,7 +69,7 @@ async function play(stage: Stage, signal: AbortSignal, say: (line: string) => vo
       steps.push({ title: step.title, ...look, holds });
       say(`   ${holds ? '✓' : '✗'} ${step.title}`);
       say(
-        `     ${bar(look.share)} ${look.share.toFixed(0).padStart(3)} % of ${look.calls} calls by TLS; connections: ${look.tlsConnections} TLS, ${look.plainConnections} plain; ${look.mismatched} in the wrong state`,
+        `     ${bar(look.share)} ${look.share.toFixed(0).padStart(3)} % of ${look.calls} calls by TLS; connections: ${look.tlsConnections} TLS, ${look.plainConnections} plain; ${look.mismatched} in the wrong state\n`,
       );
     }
   } finally {
