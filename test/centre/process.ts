@@ -26,10 +26,11 @@ export function writeFiles(dir: string, services: number, replicas: number, agen
   );
   writeFileSync(
     files.mesh,
-    `mesh: centre\nbaseline: base\ngateways: [{ name: gateway, routes: [{ prefix: /, service: s0 }] }]\nservices:\n${entries.join('\n')}\n`,
+    `mesh: centre\nbaseline: base\ncentre: {}\nisolation: {}\ngateways: [{ name: gateway, routes: [{ prefix: /, service: s0 }] }]\nservices:\n${entries.join('\n')}\n`,
   );
   const credentials = agents.map((identity) => ({ identity, role: 'agent', tokenSha256: sha256(tokenOf(identity)) }));
-  writeFileSync(files.credentials, JSON.stringify({ credentials }));
+  const operator = { identity: 'operator', role: 'operator', tokenSha256: sha256(tokenOf('operator')) };
+  writeFileSync(files.credentials, JSON.stringify({ credentials: [...credentials, operator] }));
   return files;
 }
 

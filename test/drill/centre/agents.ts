@@ -38,7 +38,7 @@ export class Agents {
     const report = { sequence: ++this.#sequence, since: 0, services: names, hosts };
     this.sent++;
     const began = performance.now();
-    const { statusCode, body } = await this.#post(agent, report);
+    const { statusCode, body } = await this.#post(agent, '/v1/sync', report);
     const answer = (await body.json()) as SyncAnswer;
     this.latencies.push(performance.now() - began);
     this.#count(statusCode);
@@ -52,14 +52,26 @@ export class Agents {
     void one.finally(() => this.#pending.delete(one));
   }
 
+  /** An operator's order that an instance be isolated. */
+  async order(instance: string): Promise<void> {
+    const { statusCode, body } = await this.#post('operator', '/v1/isolations', {
+      sequence: ++this.#sequence,
+      instance,
+      isolated: true,
+      force: true,
+    });
+    const text = await body.text();
+    if (statusCode !== 200) throw new Error(text);
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.#pending);
     await this.#pool.destroy();
   }
 
-  #post(agent: string, report: object): Promise<Dispatcher.ResponseData> {
-    const headers = { authorization: `Bearer ${tokenOf(agent)}` };
-    return this.#pool.request({ method: 'POST', path: '/v1/sync', headers, body: JSON.stringify(report) });
+  #post(identity: string, path: string, body: object): Promise<Dispatcher.ResponseData> {
+    const headers = { authorization: `Bearer ${tokenOf(identity)}` };
+    return this.#pool.request({ method: 'POST', path, headers, body: JSON.stringify(body) });
   }
 
   #count(status: number): void {
