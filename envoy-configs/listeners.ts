@@ -30,6 +30,9 @@ export interface ListenerContext {
 
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 
+/** As Istio has it: refusing is an application's business. */
+export const WEB_SOCKETS: readonly JsonObject[] = [{ upgrade_type: 'websocket' }];
+
 /**
  * The edge. Where tags of some addresses are believed, those get a filter chain of their own: everybody else's chain
  * removes the tag by stock means too.
@@ -191,8 +194,7 @@ function connectionManager(
       stat_prefix: role,
       ...(sampling === null ? {} : { tracing: { random_sampling: { value: sampling } } }),
       ...fields,
-      // As Istio has it: refusing is an application's business.
-      upgrade_configs: [{ upgrade_type: 'websocket' }],
+      upgrade_configs: WEB_SOCKETS,
       access_log: [accessLog(context, role)],
       http_filters: [...filters, routerFilter()],
       rds: { route_config_name: role, config_source: fileSource(dir, PATHS.routes(role)) },

@@ -4,8 +4,8 @@ import { brokerListeners } from './brokers.ts';
 import { clusterLimitActions, clusterLimitPlace } from './cluster-limits.ts';
 import { type Cluster, type LaneScheme, type LoadAssignment, seconds, socketAddress } from './clusters.ts';
 import { type HttpFilter, routerFilter } from './filters.ts';
-import { hashPolicy, NEVER_SEEN, PREVIOUS_HOSTS, type Route, TIMEOUT_MS } from './lane-routing.ts';
-import { accessLog, inboundChains, type Listener, type ListenerContext } from './listeners.ts';
+import { hashPolicy, NEVER_SEEN, PREVIOUS_HOSTS, type Route } from './lane-routing.ts';
+import { accessLog, inboundChains, type Listener, type ListenerContext, WEB_SOCKETS } from './listeners.ts';
 import { authorities, type Gateway, type Instance, type JsonObject, type Mesh, type Service } from './mesh.ts';
 import { plainCluster, plainClusterName, plainEndpoints } from './plain-clusters.ts';
 import type { ChainRole } from './rendered.ts';
@@ -109,7 +109,7 @@ function callsTo(
 }
 
 function inboundRoutes(mesh: Mesh, service: Service): RouteConfiguration {
-  const route = { match: { prefix: '/' }, route: { cluster: APPLICATION, timeout: seconds(TIMEOUT_MS) } };
+  const route = { match: { prefix: '/' }, route: { cluster: APPLICATION, timeout: seconds(service.timeoutMs) } };
   const limits = clusterLimitActions(mesh, service);
   return configuration('inbound', [{ name: 'application', domains: ['*'], routes: [route], ...limits }]);
 }
@@ -127,7 +127,7 @@ function routeTo(service: Service, prefix: string): Route {
     match: { prefix },
     route: {
       cluster: plainClusterName(service),
-      timeout: seconds(TIMEOUT_MS),
+      timeout: seconds(service.timeoutMs),
       retry_policy: {
         retry_on: NEVER_SEEN.filter((word) => word !== 'retriable-headers').join(','),
         num_retries: 2,
@@ -158,6 +158,7 @@ function connectionManager(
       stat_prefix: role,
       ...(sampling === null ? {} : { tracing: { random_sampling: { value: sampling } } }),
       ...fields,
+      upgrade_configs: WEB_SOCKETS,
       access_log: [accessLog(context, role, {})],
       http_filters: [...filters, routerFilter()],
       rds: { route_config_name: role, config_source: fileSource(dir, PATHS.routes(role)) },

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { RenderedNode } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import { discoveryFile, resourcesOf } from '../../envoy-configs/xds.ts';
 import { writeByRename } from '../../harness/apply/push.ts';
 

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Instance, RenderedNode } from '../../envoy-configs/mesh.ts';
+import type { Instance } from '../../envoy-configs/mesh.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import { Deployment } from '../../harness/apply/deployment.ts';
 import { parseConfig } from '../../harness/config/load.ts';
 import type { DriveReport } from '../../harness/drive/drive.ts';
