@@ -56,8 +56,9 @@ const STEPS: readonly Step[] = [
   { name: 'matrix', command: 'make test-matrix' },
   { name: 'demo', command: 'make demo' },
   { name: 'demo-overload', command: 'node build/causeway.mjs demo overload' },
-  { name: 'drill-heal', command: 'make drill PARTS=heal', figures: 'drill' },
-  { name: 'drill-tls', command: 'make drill PARTS=tls', figures: 'drill' },
+  ...['heal', 'tls', 'isolation', 'restart', 'centre'].map((part): Step => {
+    return { name: `drill-${part}`, command: `make drill PARTS=${part}`, figures: 'drill' };
+  }),
   { name: 'drill-upgrade', command: 'make drill-upgrade', figures: 'drill-upgrade' },
   { name: 'bench', command: 'make bench', figures: 'bench' },
   { name: 'overload-peers', command: `${OVERLOAD} --step peers --collect` },
