@@ -30,8 +30,18 @@ export interface ListenerContext {
 
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 
+/** Whose request it is comes from the connection, the request id from us, odd paths are made plain. */
+export const EDGE: JsonObject = {
+  use_remote_address: true,
+  preserve_external_request_id: false,
+  normalize_path: true,
+  merge_slashes: true,
+  path_with_escaped_slashes_action: 'UNESCAPE_AND_REDIRECT',
+  common_http_protocol_options: { headers_with_underscores_action: 'DROP_HEADER' },
+};
+
 /** As Istio has it: refusing is an application's business. */
-export const WEB_SOCKETS: readonly JsonObject[] = [{ upgrade_type: 'websocket' }];
+const WEB_SOCKETS: readonly JsonObject[] = [{ upgrade_type: 'websocket' }];
 
 /**
  * The edge. Where tags of some addresses are believed, those get a filter chain of their own: everybody else's chain
@@ -66,15 +76,9 @@ function edgeManager(context: ListenerContext, gateway: Gateway, stripTag: boole
   const filters = [stripAnswersFilter(gateway.exposeLane), wasmPlace('gateway', context.dir), fallbackBridge(sheds)];
   return connectionManager(context, 'gateway', filters, {
     ...earlyStrip('gateway', stripTag ? context.mesh.tagHeader : undefined),
-    // Whose request it is comes from the connection, the request id from us, odd paths are made plain.
-    use_remote_address: true,
-    preserve_external_request_id: false,
-    normalize_path: true,
-    merge_slashes: true,
-    path_with_escaped_slashes_action: 'UNESCAPE_AND_REDIRECT',
+    ...EDGE,
     // Envoy 1.40 counts nobody as internal without it; stated, because everything above relies on it.
     internal_address_config: { unix_sockets: false },
-    common_http_protocol_options: { headers_with_underscores_action: 'DROP_HEADER' },
   });
 }
 
@@ -159,7 +163,7 @@ export function controlListener(context: ListenerContext, instance: Instance): L
       '@type': HCM,
       stat_prefix: 'control',
       ...earlyStrip('inbound'),
-      access_log: [accessLog(context, 'control')],
+      access_log: [accessLog(context, 'control', laneAccessLog(context.mesh.tagHeader))],
       http_filters: [wasmPlace('control', context.dir), routerFilter()],
       route_config: {
         name: 'control',
@@ -179,11 +183,13 @@ export function controlListener(context: ListenerContext, instance: Instance): L
   };
 }
 
-function connectionManager(
+/** What every chain of a role has; `lanes` are fields of its access log. */
+export function connectionManager(
   context: ListenerContext,
   role: ChainRole,
   filters: readonly HttpFilter[],
   fields: JsonObject,
+  lanes: Readonly<Record<string, string>> = laneAccessLog(context.mesh.tagHeader),
 ): JsonObject {
   const { mesh, dir } = context;
   const sampling = role === 'outbound' ? mesh.tracing.outbound : mesh.tracing.inbound;
@@ -195,7 +201,7 @@ function connectionManager(
       ...(sampling === null ? {} : { tracing: { random_sampling: { value: sampling } } }),
       ...fields,
       upgrade_configs: WEB_SOCKETS,
-      access_log: [accessLog(context, role)],
+      access_log: [accessLog(context, role, lanes)],
       http_filters: [...filters, routerFilter()],
       rds: { route_config_name: role, config_source: fileSource(dir, PATHS.routes(role)) },
     },
@@ -203,11 +209,7 @@ function connectionManager(
 }
 
 /** One JSON line per request, with the lanes that the filters claim: evidence beside metrics and response headers. */
-export function accessLog(
-  context: ListenerContext,
-  role: Place,
-  lanes: Readonly<Record<string, string>> = laneAccessLog(context.mesh.tagHeader),
-): JsonObject {
+function accessLog(context: ListenerContext, role: Place, lanes: Readonly<Record<string, string>>): JsonObject {
   const fields = {
     time: '%START_TIME(%Y-%m-%dT%H:%M:%S.%3fZ)%',
     role,

@@ -3,15 +3,14 @@ import { applicationCluster } from './application.ts';
 import { brokerListeners } from './brokers.ts';
 import { clusterLimitActions, clusterLimitPlace } from './cluster-limits.ts';
 import { type Cluster, type LaneScheme, type LoadAssignment, seconds, socketAddress } from './clusters.ts';
-import { type HttpFilter, routerFilter } from './filters.ts';
+import type { HttpFilter } from './filters.ts';
 import { hashPolicy, NEVER_SEEN, PREVIOUS_HOSTS, type Route } from './lane-routing.ts';
-import { accessLog, inboundChains, type Listener, type ListenerContext, WEB_SOCKETS } from './listeners.ts';
+import { connectionManager, EDGE, inboundChains, type Listener, type ListenerContext } from './listeners.ts';
 import { authorities, type Gateway, type Instance, type JsonObject, type Mesh, type Service } from './mesh.ts';
 import { plainCluster, plainClusterName, plainEndpoints } from './plain-clusters.ts';
 import type { ChainRole } from './rendered.ts';
-import type { RouteConfiguration } from './routes.ts';
+import { configuration, type RouteConfiguration } from './routes.ts';
 import { encrypted, type TlsContext } from './tls.ts';
-import { fileSource, PATHS } from './xds.ts';
 
 /**
  * The mesh without the suite: what is left after an uninstall. Stock filters only, every call to the baseline by one cluster
@@ -26,7 +25,6 @@ export interface PlainParts {
   readonly endpoints: readonly LoadAssignment[];
 }
 
-const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 /** Names of services have no dots, so no service's cluster is called like it. */
 const APPLICATION = 'application.local';
 /** Calls to what is no service of the mesh. */
@@ -38,14 +36,7 @@ export function plainGateway(
   gateway: Gateway,
   callees: readonly Service[],
 ): PlainParts {
-  const manager = connectionManager(context, 'gateway', [], {
-    use_remote_address: true,
-    preserve_external_request_id: false,
-    normalize_path: true,
-    merge_slashes: true,
-    path_with_escaped_slashes_action: 'UNESCAPE_AND_REDIRECT',
-    common_http_protocol_options: { headers_with_underscores_action: 'DROP_HEADER' },
-  });
+  const manager = plainManager(context, 'gateway', [], EDGE);
   const listener = {
     name: gateway.id,
     address: socketAddress(gateway.address, gateway.port),
@@ -78,13 +69,13 @@ export function plainSidecar(
         name: 'inbound',
         address: socketAddress(instance.address, instance.ports.inbound),
         traffic_direction: 'INBOUND',
-        ...inboundChains(context.tls, service, instance, connectionManager(context, 'inbound', inbound, {})),
+        ...inboundChains(context.tls, service, instance, plainManager(context, 'inbound', inbound, {})),
       },
       {
         name: 'outbound',
         address: socketAddress(instance.address, instance.ports.outbound),
         traffic_direction: 'OUTBOUND',
-        filter_chains: [{ filters: [connectionManager(context, 'outbound', [], { generate_request_id: false })] }],
+        filter_chains: [{ filters: [plainManager(context, 'outbound', [], { generate_request_id: false })] }],
       },
       ...brokerListeners({ ...mesh, isolation: null, lossless: null }, service, instance, dir),
     ],
@@ -139,29 +130,12 @@ function routeTo(service: Service, prefix: string): Route {
   };
 }
 
-function configuration(name: string, virtualHosts: readonly JsonObject[]): RouteConfiguration {
-  return { name, validate_clusters: false, virtual_hosts: virtualHosts };
-}
-
-function connectionManager(
+/** Nothing of lanes in its access log. */
+function plainManager(
   context: ListenerContext,
   role: ChainRole,
   filters: readonly HttpFilter[],
   fields: JsonObject,
 ): JsonObject {
-  const { mesh, dir } = context;
-  const sampling = role === 'outbound' ? mesh.tracing.outbound : mesh.tracing.inbound;
-  return {
-    name: 'envoy.filters.network.http_connection_manager',
-    typed_config: {
-      '@type': HCM,
-      stat_prefix: role,
-      ...(sampling === null ? {} : { tracing: { random_sampling: { value: sampling } } }),
-      ...fields,
-      upgrade_configs: WEB_SOCKETS,
-      access_log: [accessLog(context, role, {})],
-      http_filters: [...filters, routerFilter()],
-      rds: { route_config_name: role, config_source: fileSource(dir, PATHS.routes(role)) },
-    },
-  };
+  return connectionManager(context, role, filters, fields, {});
 }

@@ -80,6 +80,6 @@ function serviceOf(mesh: Mesh, name: string): Service {
 }
 
 /** Clusters come by a subscription of their own; a route may be there a moment before its cluster. */
-function configuration(name: string, virtualHosts: readonly JsonObject[]): RouteConfiguration {
+export function configuration(name: string, virtualHosts: readonly JsonObject[]): RouteConfiguration {
   return { name, validate_clusters: false, virtual_hosts: virtualHosts };
 }
