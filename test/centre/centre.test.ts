@@ -2,31 +2,16 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { RedisStore } from '../../harness/centre/redis-store.ts';
-import { MemoryStore, type Store } from '../../harness/centre/store.ts';
+import { MemoryStore } from '../../harness/centre/store.ts';
 import { Hall, hostOf } from './hall.ts';
-import { Redis, whyNoRedis } from './redis.ts';
+import { storesOfFile } from './stores.ts';
 
-const missing = whyNoRedis();
-let redis: Redis | undefined;
-beforeAll(async () => {
-  if (missing === null) redis = await Redis.start();
-});
-afterAll(() => redis?.stop());
+const stores = storesOfFile();
 
-/** Each test has a database of its own. */
-let database = 0;
-const STORES: Record<string, () => Promise<Store>> = {
-  memory: async () => new MemoryStore(),
-  redis: async () => RedisStore.connect(`${redis?.url}/${database++ % 16}`),
-};
-
-const RUNNABLE = Object.keys(STORES).filter((kind) => kind === 'memory' || missing === null);
-
-describe.each(RUNNABLE)('with its state in %s', (kind) => {
+describe.each(stores.kinds)('with its state in %s', (kind) => {
   let hall: Hall;
   beforeEach(async () => {
-    hall = new Hall((await STORES[kind]?.()) as Store);
+    hall = new Hall(await stores.open(kind));
   });
   afterEach(() => hall.store.close());
 
@@ -207,12 +192,11 @@ describe('recovery', () => {
   });
 });
 
-describe.skipIf(missing !== null)('replicas', () => {
+describe.skipIf(!stores.kinds.includes('redis'))('replicas', () => {
   it('decide one at a time, and the next takes over from one that is gone', async () => {
-    const url = `${redis?.url}/15`;
     const [one, two] = [
-      new Hall(await RedisStore.connect(url), { apply: false }, 'one'),
-      new Hall(await RedisStore.connect(url), { apply: false }, 'two'),
+      new Hall(await stores.openShared(), { apply: false }, 'one'),
+      new Hall(await stores.openShared(), { apply: false }, 'two'),
     ];
     await one.report('a', [1]);
     await two.report('b', [1]);

@@ -1,31 +1,18 @@
 /** Isolation by order of an operator: what the centre takes, keeps and hands to the agent of the instance. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { RedisStore } from '../../harness/centre/redis-store.ts';
-import { MemoryStore, type Store } from '../../harness/centre/store.ts';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { MemoryStore } from '../../harness/centre/store.ts';
 import { Hall, hostOf } from './hall.ts';
-import { Redis, whyNoRedis } from './redis.ts';
+import { storesOfFile } from './stores.ts';
 
 const ONE = 'ratings-base-2';
 const OTHER = 'ratings-base-3';
 
-const missing = whyNoRedis();
-let redis: Redis | undefined;
-beforeAll(async () => {
-  if (missing === null) redis = await Redis.start();
-});
-afterAll(() => redis?.stop());
+const stores = storesOfFile();
 
-let database = 0;
-const STORES: Record<string, () => Promise<Store>> = {
-  memory: async () => new MemoryStore(),
-  redis: async () => RedisStore.connect(`${redis?.url}/${database++ % 16}`),
-};
-const RUNNABLE = Object.keys(STORES).filter((kind) => kind === 'memory' || missing === null);
-
-describe.each(RUNNABLE)('with its state in %s', (kind) => {
+describe.each(stores.kinds)('with its state in %s', (kind) => {
   let hall: Hall;
   beforeEach(async () => {
-    hall = new Hall((await STORES[kind]?.()) as Store);
+    hall = new Hall(await stores.open(kind));
   });
   afterEach(() => {
     hall.centre.isolations.close();
@@ -142,12 +129,11 @@ it('a centre that has lost its memory says so at once, by version 0', async () =
   expect(await new Hall(new MemoryStore()).question(ONE, 7)).toMatchObject({ isolated: false, version: 0 });
 });
 
-describe.skipIf(missing !== null)('replicas', () => {
+describe.skipIf(!stores.kinds.includes('redis'))('replicas', () => {
   it('hand on what another one has been told, and say nothing while they cannot know', async () => {
-    const url = `${redis?.url}/15`;
     const [one, two] = [
-      new Hall(await RedisStore.connect(url), { apply: false }, 'one'),
-      new Hall(await RedisStore.connect(url), { apply: false }, 'two'),
+      new Hall(await stores.openShared(), { apply: false }, 'one'),
+      new Hall(await stores.openShared(), { apply: false }, 'two'),
     ];
     const waiting = two.question(ONE);
     const { version } = await one.order(ONE);
