@@ -1,33 +1,21 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
-import type { JsonObject, Mesh } from '../../envoy-configs/mesh.ts';
+import type { JsonObject } from '../../envoy-configs/mesh.ts';
 import { published } from '../../envoy-configs/published.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
-import type { RenderedNode, RenderTarget } from '../../envoy-configs/rendered.ts';
-import { resolveMesh } from '../../envoy-configs/resolve.ts';
+import type { RenderedNode } from '../../envoy-configs/rendered.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
 import { statsConfig } from '../../envoy-configs/stats.ts';
 import { resourcesOf, versionOf } from '../../envoy-configs/xds.ts';
 import { ENVOY_REQUEST_HEADERS, INTERNAL_HEADERS } from '../../filters/internal-headers.ts';
 import { compare } from '../../harness/apply/changes.ts';
 import { planOf } from '../../harness/drivers/driver.ts';
+import { exampleMesh, TARGET } from '../support/example-mesh.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
-const TEXT = readFileSync(join(ROOT, 'envoy-configs/bookinfo/causeway.yaml'), 'utf8');
-const TARGET: RenderTarget = {
-  wasmPath: '/w/causeway.wasm',
-  nodeDir: (id) => `/n/${id}`,
-  adminSocket: (id) => `/r/${id}.sock`,
-  accessLog: (id) => `/l/${id}.log`,
-};
-
-function mesh(change: (config: CausewayConfig) => void = () => {}): Mesh {
-  const config = parse(TEXT) as CausewayConfig;
-  change(config);
-  return resolveMesh(config);
-}
+const FILE = join(ROOT, 'envoy-configs/bookinfo/causeway.yaml');
+const mesh = (change?: (config: CausewayConfig) => void) => exampleMesh(FILE, change);
 const nodes = (change?: (config: CausewayConfig) => void) => renderMesh(mesh(change), TARGET);
 function node(id: string, change?: (config: CausewayConfig) => void): RenderedNode {
   const found = nodes(change).find((candidate) => candidate.id === id);

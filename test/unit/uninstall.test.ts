@@ -2,14 +2,11 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
 import { resolveIstio } from '../../envoy-configs/istio/options.ts';
 import { renderIstio } from '../../envoy-configs/istio/render.ts';
 import { istioUninstall } from '../../envoy-configs/istio/uninstall.ts';
 import type { Mesh } from '../../envoy-configs/mesh.ts';
 import { renderMesh } from '../../envoy-configs/render.ts';
-import type { RenderTarget } from '../../envoy-configs/rendered.ts';
-import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
 import { resourcesOf } from '../../envoy-configs/xds.ts';
 import { INTERNAL_HEADERS } from '../../filters/internal-headers.ts';
@@ -18,22 +15,11 @@ import { installSteps, uninstallSteps } from '../../harness/apply/uninstall-step
 import { Output } from '../../harness/cli/output.ts';
 import { render } from '../../harness/commands/render.ts';
 import { uninstallFiles } from '../../harness/commands/render-uninstall.ts';
+import { exampleMesh, TARGET } from '../support/example-mesh.ts';
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const FILE = join(ROOT, 'harness/demo/bookinfo.yaml');
-const TEXT = readFileSync(FILE, 'utf8');
-const TARGET: RenderTarget = {
-  wasmPath: '/w/suite.wasm',
-  nodeDir: (id) => `/n/${id}`,
-  adminSocket: (id) => `/r/${id}.sock`,
-  accessLog: (id) => `/l/${id}.log`,
-};
-
-function mesh(change: (config: CausewayConfig) => void = () => {}): Mesh {
-  const config = parse(TEXT) as CausewayConfig;
-  change(config);
-  return resolveMesh(config);
-}
+const mesh = (change?: (config: CausewayConfig) => void) => exampleMesh(FILE, change);
 
 /** Everything that the proxies of a mesh read but their bootstraps. */
 const readText = (of: Mesh) =>
