@@ -65,7 +65,7 @@ function report(error: unknown, output: Output): void {
 
 export function createProgram(): Command {
   const program = new Command('causeway')
-    .description('Traffic lanes on stock Envoy')
+    .description('Traffic lanes, overload protection, self-healing and TLS switchover on stock Envoy and Istio')
     .version(process.env.CAUSEWAY_VERSION ?? 'development', '-V, --cli-version')
     .option('-f, --file <path>', 'configuration', 'causeway.yaml')
     .option('--state <folder>', 'where running meshes are kept', '.causeway')

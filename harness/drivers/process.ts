@@ -89,8 +89,9 @@ export class ProcessDriver implements Driver {
     await this.options.state.create();
     this.guard ??= new Guard(this.options.state.pids);
     const node = this.known(plan);
-    await this.startApp(node);
-    await this.startEnvoyOf(node);
+    // Callers wait for its health. Both halves are waited for, so that whoever stops it after a failure finds all of it.
+    const halves = await Promise.allSettled([this.startApp(node), this.startEnvoyOf(node)]);
+    for (const half of halves) if (half.status === 'rejected') throw half.reason;
   }
 
   async stop(id: string): Promise<void> {

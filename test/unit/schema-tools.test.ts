@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Ajv } from 'ajv';
 import Type from 'typebox';
 import { describe, expect, it } from 'vitest';
 import { generate } from '../../tools/generate.ts';
@@ -10,12 +11,20 @@ import { pack } from '../../tools/schema-pack.ts';
 import { normalise, stripped } from '../../tools/schema-subset.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
+const SCHEMAS = join(ROOT, 'envoy-configs/schemas');
 
 describe('generated files', () => {
   it('are what the schemas say', { timeout: 120_000 }, async () => {
     for (const { path, text } of await generate()) {
       expect(readFileSync(join(ROOT, path), 'utf8'), `${path} is stale: run "npm run generate"`).toBe(text);
     }
+  });
+
+  it.each(readdirSync(SCHEMAS))('%s is a JSON Schema of draft-07', (name) => {
+    const ajv = new Ajv({ strict: true });
+    const held = ajv.validateSchema(JSON.parse(readFileSync(join(SCHEMAS, name), 'utf8')));
+    expect(ajv.errors ?? []).toEqual([]);
+    expect(held).toBe(true);
   });
 });
 
