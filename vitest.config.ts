@@ -21,6 +21,7 @@ const IN_PAIRS = [
     'process-driver',
     'protocols',
     'sharding',
+    'story-filters',
     'story-trapped',
     'tls-access',
     'topology',
