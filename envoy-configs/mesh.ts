@@ -308,6 +308,11 @@ export interface Mesh {
   /** How long a removed instance may finish what it has, after everybody has stopped calling it. */
   readonly drainMs: number;
   /**
+   * How long connections of a replaced listener may live on, with the old settings: each answer asks its client to leave, and
+   * at the end they are closed. Listeners change seldom (listeners.ts), and `apply` waits for it.
+   */
+  readonly listenerDrainSeconds: number;
+  /**
    * The mesh without the suite, as an uninstall leaves it, and what comes before: `unfiltered`, no wasm filter stands in a
    * chain of a role; `prepared`, plain clusters stand beside the suite's, too; `routed`, listeners and routes are plain;
    * `only`, nothing else is left. Absent = the suite.

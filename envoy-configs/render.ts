@@ -28,12 +28,6 @@ import { gatewaySections, inboundSections, outboundSections } from './sections.t
 import { clustersOf, endpointsOf, secretsFolder, type TlsContext, unitClusters, unitsEndpoints } from './tls.ts';
 import { discoveryFile, fileSource, PATHS, resourcesOf } from './xds.ts';
 
-/**
- * How long connections of a replaced listener may live on, with the old settings: each answer asks its client to leave, and
- * at the end they are closed. Listeners change seldom (listeners.ts), and `apply` waits for it.
- */
-export const DRAIN_SECONDS = 3;
-
 /** Renders every node of a mesh: gateways first, then the sidecar of each instance. Pure: same input, same text. */
 export function renderMesh(mesh: Mesh, target: RenderTarget): RenderedNode[] {
   return [
@@ -219,7 +213,7 @@ function assemble(parts: Parts): RenderedNode {
     adminSocket: target.adminSocket(node.id),
     accessLog: target.accessLog(node.id),
     concurrency: mesh.concurrency,
-    args: ['--drain-strategy', 'immediate', '--drain-time-s', String(DRAIN_SECONDS)],
+    args: ['--drain-strategy', 'immediate', '--drain-time-s', String(mesh.listenerDrainSeconds)],
     listeners: parts.addresses,
   };
 }

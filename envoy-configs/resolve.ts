@@ -82,6 +82,7 @@ export function resolveMesh(config: CausewayConfig, options: ResolveOptions = {}
     composite: config.envoy === undefined || Number(config.envoy.split('.')[1]) >= FIRST_WITH_COMPOSITE,
     report: config.report ?? true,
     drainMs: milliseconds(config.drain ?? '500ms'),
+    listenerDrainSeconds: Math.max(1, Math.ceil(milliseconds(config.drain ?? '3s') / 1000)),
   };
 }
 

@@ -190,7 +190,11 @@ export const CausewaySchema = Type.Object(
     degradation: Type.Optional(DegradationSchema),
     isolation: Type.Optional(MeshIsolationSchema),
     lossless: Type.Optional(LosslessSchema),
-    drain: Type.Optional(Duration('How long a removed instance may finish what it has. Default 500ms.')),
+    drain: Type.Optional(
+      Duration(
+        'How long a removed instance, and connections of a replaced listener (in whole seconds), may finish what they have; longer requests are cut. Default 500ms and 3s. A change restarts the proxies.',
+      ),
+    ),
     tls: Type.Optional(MeshTlsSchema),
     istio: Type.Optional(IstioSchema),
     gateways: Type.Array(GatewaySchema, { minItems: 1, maxItems: 16 }),

@@ -16,7 +16,7 @@ export interface NodeUpdate {
 export interface Changes {
   readonly added: readonly NodePlan[];
   readonly removed: readonly NodePlan[];
-  /** Same id, but something changes that is read at start only: the bootstrap, the application's environment. */
+  /** Same id, but something changes that is read at start only: the bootstrap, the command line, the application's environment. */
   readonly replaced: readonly NodePlan[];
   readonly updated: readonly NodeUpdate[];
 }
@@ -41,7 +41,13 @@ export function compare(running: readonly NodePlan[], wanted: readonly NodePlan[
 
 function startsDifferently(old: NodePlan, plan: NodePlan): boolean {
   const essence = ({ node, app }: NodePlan) =>
-    JSON.stringify([node.files[node.bootstrap], node.concurrency, app?.service ?? null, app?.instance ?? null]);
+    JSON.stringify([
+      node.files[node.bootstrap],
+      node.args,
+      node.concurrency,
+      app?.service ?? null,
+      app?.instance ?? null,
+    ]);
   return essence(old) !== essence(plan);
 }
 

@@ -367,7 +367,7 @@ export class Deployment {
   private pushOptions(update: NodeUpdate) {
     return {
       envoyLog: this.options.state.log(update.plan.node.id, 'envoy'),
-      deadlineMs: this.options.pushTimeoutMs ?? 10_000,
+      deadlineMs: (this.options.pushTimeoutMs ?? 10_000) + this.record.mesh.listenerDrainSeconds * 1000,
     };
   }
 

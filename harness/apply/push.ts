@@ -1,7 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { DRAIN_SECONDS } from '../../envoy-configs/render.ts';
 import { versionOf } from '../../envoy-configs/xds.ts';
 import { EnvoyAdmin } from '../envoy/admin.ts';
 import { found, GiveUp, notYet, waitUntil } from '../process/wait.ts';
@@ -28,7 +27,7 @@ export class Rejected extends Error {
 export interface PushOptions {
   /** Envoy's own log, from which a refusal's reason is read. */
   readonly envoyLog: string;
-  /** Milliseconds until Envoy must report all versions. */
+  /** Milliseconds until Envoy must report all versions and have drained what it replaced. */
   readonly deadlineMs: number;
 }
 
@@ -100,7 +99,7 @@ async function accepted(
         if (now.warming > 0) return notYet(`${now.warming} listeners and clusters warm up`);
         return now.draining > 0 ? notYet(`${now.draining} old listeners drain`) : found(undefined);
       },
-      { deadlineMs: options.deadlineMs + DRAIN_SECONDS * 1000, intervalMs: 20 },
+      { deadlineMs: options.deadlineMs, intervalMs: 20 },
     );
   } catch (error) {
     if (error instanceof Refused) throw new Rejected(id, error.path, reasonIn(options.envoyLog, logStart));

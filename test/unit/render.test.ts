@@ -141,6 +141,18 @@ describe('what comes from outside', () => {
   });
 });
 
+describe('what may be finished', () => {
+  const drains = (drain: string | undefined) =>
+    nodes((config) => Object.assign(config, drain === undefined ? {} : { drain })).map(({ args }) => args.at(-1));
+
+  it('is bounded by `drain`, at listeners in whole seconds', () => {
+    expect(new Set(drains(undefined))).toEqual(new Set(['3']));
+    expect(new Set(drains('1500ms'))).toEqual(new Set(['2']));
+    expect(new Set(drains('0ms'))).toEqual(new Set(['1']));
+    expect(mesh((config) => Object.assign(config, { drain: '1500ms' })).drainMs).toBe(1_500);
+  });
+});
+
 describe('a change of lanes', () => {
   const update = (change: (config: CausewayConfig) => void) => {
     const before = mesh();
@@ -176,6 +188,8 @@ describe('a change of lanes', () => {
       Object.assign(config.services.reviews?.instances.base ?? {}, { env: { DELAY_MS: '5' } });
     });
     expect(changes.replaced.map(({ node: { id } }) => id)).toEqual(['reviews-base-1']);
+    const otherDrain = update((config) => Object.assign(config, { drain: '10s' }));
+    expect(otherDrain.replaced.length, 'an Envoy is told at its start').toBe(nodes().length);
     expect(changes.updated).toEqual([]);
   });
 
