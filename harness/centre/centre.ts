@@ -3,7 +3,7 @@ import type { Identity } from './credentials.ts';
 import { confirmed, isQuorum, mayGoOut, opinion, outByVerdict } from './decide.ts';
 import { Isolations } from './isolations.ts';
 import { Metrics } from './metrics.ts';
-import { probe } from './probe.ts';
+import { type Probe, probeWith } from './probe.ts';
 import { describesNothing, IN_ALL, PER_INSTANCE, RATE_WINDOW_MS, type RecoveryOptions, recover } from './recovery.ts';
 import { Refusal } from './refusal.ts';
 import { type Instances, Roster } from './roster.ts';
@@ -21,7 +21,8 @@ export interface CentreOptions {
   /** Unique among replicas. */
   readonly id: string;
   readonly now?: () => number;
-  readonly probe?: (host: string, path: string) => Promise<boolean>;
+  /** Default: without a certificate. */
+  readonly probe?: Probe;
 }
 
 export const TICK_MS = 500;
@@ -43,14 +44,14 @@ export class Centre {
   readonly #roster: Roster;
   readonly #options: CentreOptions;
   readonly #now: () => number;
-  readonly #probe: (host: string, path: string) => Promise<boolean>;
+  readonly #probe: Probe;
   #verdicts: readonly Verdict[] = [];
   #suspected: ReadonlySet<string> = new Set();
 
   constructor(options: CentreOptions) {
     this.#options = options;
     this.#now = options.now ?? Date.now;
-    this.#probe = options.probe ?? probe;
+    this.#probe = options.probe ?? probeWith(null);
     this.#roster = new Roster(options.instances);
     this.isolations = new Isolations({
       store: options.store,
@@ -164,9 +165,11 @@ export class Centre {
     const answers = new Map(
       await Promise.all(
         asked.map(async ({ service, host }) => {
-          const path = this.#roster.at(service, host)?.healthPath;
-          const answered = path === undefined ? true : await this.#probe(host, path);
-          this.metrics.count('probes_total', { result: answered ? 'answered' : 'failed' });
+          const known = this.#roster.at(service, host);
+          const answered = known === undefined ? true : await this.#probe(known);
+          this.metrics.count('probes_total', {
+            result: answered === null ? 'not-asked' : answered ? 'answered' : 'failed',
+          });
           return [`${service}|${host}`, answered] as const;
         }),
       ),
@@ -178,7 +181,7 @@ export class Centre {
   async #convict(
     key: HostKey,
     opinions: ReadonlyMap<string, ReturnType<typeof opinion>>,
-    answers: ReadonlyMap<string, boolean>,
+    answers: ReadonlyMap<string, boolean | null>,
     out: ReadonlyMap<string, Set<string>>,
     now: number,
   ): Promise<void> {
@@ -200,8 +203,8 @@ export class Centre {
   }
 
   /** A verdict that ends soon, or that has stood for long. */
-  async #review(verdict: Verdict, answers: boolean | undefined, now: number): Promise<void> {
-    if (answers === undefined) return;
+  async #review(verdict: Verdict, answers: boolean | null | undefined, now: number): Promise<void> {
+    if (answers === undefined || answers === null) return;
     if (answers) {
       if (verdict.expires - now >= RENEW_MS) return;
       await this.#give(verdict, 'ok', boundedExpiry(now, ACQUITTAL_MS), 'it answers the centre', now, undefined);

@@ -2,6 +2,7 @@ import type { IsolationAnswer, IsolationOrder, IsolationState } from './api.ts';
 import { MAX_VERDICT_MS } from './api.ts';
 import type { Identity } from './credentials.ts';
 import type { Metrics } from './metrics.ts';
+import type { Probe } from './probe.ts';
 import { Refusal } from './refusal.ts';
 import type { KnownInstance, Roster } from './roster.ts';
 import type { Isolation, Store } from './store.ts';
@@ -28,7 +29,7 @@ export interface IsolationsOptions {
   readonly roster: Roster;
   readonly metrics: Metrics;
   readonly now: () => number;
-  readonly probe: (host: string, path: string) => Promise<boolean>;
+  readonly probe: Probe;
   /** Hosts of a service that verdicts keep out. */
   readonly outByVerdict: (service: string) => ReadonlySet<string>;
 }
@@ -152,7 +153,8 @@ export class Isolations {
     const out = new Set([...outByVerdict(service), ...this.hosts(service)]);
     const others = roster.of(service).filter((one) => one.host !== host && !out.has(one.host));
     const answers = others.slice(0, MOST_ASKED).map(async (one) => {
-      if (!(await probe(one.host, one.healthPath))) throw new Error('it does not answer');
+      // Whoever cannot be asked is taken for well: nobody has said anything else.
+      if ((await probe(one)) === false) throw new Error('it does not answer');
     });
     try {
       await Promise.any(answers);

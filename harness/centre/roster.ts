@@ -1,9 +1,9 @@
+import type { Probed } from './probe.ts';
+
 /** The instances that the mesh's file names: the centre speaks of no others. */
 
-export interface KnownInstance {
-  readonly host: string;
+export interface KnownInstance extends Probed {
   readonly instance: string;
-  readonly healthPath: string;
   /** Its proxy obeys when the centre isolates it. */
   readonly obeys: boolean;
 }

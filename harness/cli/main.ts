@@ -207,6 +207,7 @@ export function createProgram(): Command {
     .option('--port <n>', 'port; 0 = any', portNumber, 7070)
     .option('--credentials <file>', 'who may speak', 'centre-credentials.json')
     .option('--deployment <folder>', 'state folder of the mesh that runs: its instances are the ones that count')
+    .option('--probe-secrets <folder>', 'certificate to probe instances by TLS; default: the one in --deployment')
     .option('--tls-cert <file>', 'certificate of the centre')
     .option('--tls-key <file>', 'its key')
     .option('--tls-ca <file>', 'what signs the certificates of agents and operators')

@@ -2,11 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { accessSync, constants, readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { obeysCentre } from '../../envoy-configs/isolation.ts';
-import type { Mesh } from '../../envoy-configs/mesh.ts';
+import type { Instance, Mesh, Service } from '../../envoy-configs/mesh.ts';
+import { identityOf, secretsFolder } from '../../envoy-configs/tls.ts';
 import { readRecord, recordPath } from '../apply/record.ts';
 import { Centre } from '../centre/centre.ts';
 import { Credentials } from '../centre/credentials.ts';
 import { followFiles } from '../centre/follow.ts';
+import { type ProbedTls, probeWith } from '../centre/probe.ts';
 import type { Instances } from '../centre/roster.ts';
 import { CentreServer, type TlsFiles } from '../centre/server.ts';
 import { MemoryStore, type Store } from '../centre/store.ts';
@@ -22,6 +24,8 @@ export interface CentreCommandOptions extends GlobalOptions {
   readonly credentials: string;
   /** State folder of the mesh, where it runs on this machine. */
   readonly deployment?: string;
+  /** Folder of the certificate by which instances are probed over TLS. Default: the centre's own in `deployment`. */
+  readonly probeSecrets?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;
   readonly tlsCa?: string;
@@ -39,10 +43,21 @@ export function instancesOf(mesh: Mesh): Instances {
         host: `${instance.address}:${instance.ports.inbound}`,
         instance: instance.id,
         healthPath: service.healthCheck.path,
+        tls: probedTls(mesh, service, instance),
         obeys: obeysCentre(mesh, service, instance),
       })),
     ]),
   );
+}
+
+/** By TLS where the calls go by it: an instance may refuse plaintext, and nobody on the way is to learn anything. */
+function probedTls(mesh: Mesh, { name, tls }: Service, { tlsReady }: Instance): ProbedTls | null {
+  if (tls === null || !tlsReady) return null;
+  return { serverName: name, identity: identityOf(mesh.name, name), only: tls.mode === 'on' };
+}
+
+function probeSecrets({ probeSecrets: given, deployment }: CentreCommandOptions): string | null {
+  return given ?? (deployment === undefined ? null : secretsFolder(new StateFolder(deployment).centre));
 }
 
 /** Loaded where it is wanted: every other command would load the client for nothing. */
@@ -94,6 +109,7 @@ export async function centre(options: CentreCommandOptions, output: Output): Pro
     instances: instancesOf(mesh),
     recovery: recoveryOf(options),
     id: randomUUID(),
+    probe: probeWith(probeSecrets(options)),
   });
   const tls = tlsOf(options);
   const server = await CentreServer.start({

@@ -40,7 +40,7 @@ export async function tlsRotate(names: readonly string[], options: GlobalOptions
   }
   const state = stateFolder(options);
   const nodes = await issueSecrets(mesh, state, { all: true, ...(names.length === 0 ? {} : { only: names }) });
-  output.result(`${nodes.length} proxies have new certificates`, { nodes });
+  output.result(`${nodes.length} new certificates`, { nodes });
 }
 
 /** `causeway tls status`: what is wanted, and what the callers' proxies say is so. */

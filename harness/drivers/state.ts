@@ -19,7 +19,7 @@ export const LOG_FLUSH_MS = 500;
  * run/<id>.sock       admin interface, mode 0700       logs/<id>.posts.jsonl
  * pids/<id>.<part>    pid and a word of its command    supervisor.{sock,log}
  * nodes/<id>/secrets   certificate and key, mode 0700    authority/ the key that signs them, mode 0700
- * centre/               whom the healing centre knows, mode 0700
+ * centre/               whom the healing centre knows, its certificate, mode 0700
  * ```
  */
 export class StateFolder {

@@ -22,15 +22,18 @@ export interface IssueOptions {
   readonly only?: readonly string[];
 }
 
+/** The healing centre's identity. No service and no gateway can be called so. */
+const CENTRE = 'causeway/centre';
+
 /** Who a node is: all instances of a service are one identity, a gateway is its own. */
 export function nodeName(mesh: Mesh, id: string): string {
   return findInstance(mesh, id)?.service ?? id;
 }
 
-/** Makes and renews what the nodes of a mesh need; returns the nodes that got something new. */
+/** Makes and renews what the nodes of a mesh need, its healing centre too; returns the nodes that got something new. */
 export async function issueSecrets(
   mesh: Mesh,
-  state: Pick<StateFolder, 'target' | 'authority'>,
+  state: Pick<StateFolder, 'target' | 'authority' | 'centre'>,
   { all = false, only }: IssueOptions = {},
 ): Promise<string[]> {
   const { tls } = mesh;
@@ -40,10 +43,12 @@ export async function issueSecrets(
   const authority = await Authority.open(state.authority, mesh.name);
   const { nodeDir } = state.target('');
   const issued: string[] = [];
-  for (const id of [...mesh.gateways, ...allInstances(mesh)].map((node) => node.id)) {
-    const name = nodeName(mesh, id);
+  const nodes = [...mesh.gateways, ...allInstances(mesh)].map(({ id }) => ({
+    ...{ id, name: nodeName(mesh, id), folder: secretsFolder(nodeDir(id)) },
+  }));
+  const centre = mesh.centre === null ? [] : [{ id: CENTRE, name: CENTRE, folder: secretsFolder(state.centre) }];
+  for (const { id, name, folder } of [...nodes, ...centre]) {
     if (only !== undefined && !only.includes(name)) continue;
-    const folder = secretsFolder(nodeDir(id));
     if (!all && existsSync(secretPaths(folder).roots) && isFresh(folder)) continue;
     const identity = await authority.issue({
       uri: identityOf(mesh.name, name),
@@ -81,17 +86,42 @@ function secret(name: string, fields: object): string {
   return `${JSON.stringify({ resources: [{ '@type': type, name, ...fields }] })}\n`;
 }
 
-/** The certificate that a node has now; undefined without one that can be read. */
-export function certificateOf(folder: string): X509Certificate | undefined {
+/** What a node has now, PEM. */
+export interface NodeSecrets extends Identity {
+  /** Whom it trusts. */
+  readonly roots: string;
+}
+
+/** Undefined where something is missing or cannot be read. */
+export function readSecrets(folder: string): NodeSecrets | undefined {
+  const paths = secretPaths(folder);
   try {
-    const text = readFileSync(secretPaths(folder).identity, 'utf8');
-    const { resources } = JSON.parse(text) as {
-      resources: { tls_certificate: { certificate_chain: { inline_string: string } } }[];
+    const { tls_certificate: own } = resourceIn(paths.identity) as {
+      tls_certificate: Record<'certificate_chain' | 'private_key', { inline_string: string }>;
     };
-    return new X509Certificate(resources[0]?.tls_certificate.certificate_chain.inline_string ?? '');
+    const { validation_context: trust } = resourceIn(paths.roots) as {
+      validation_context: { trusted_ca: { inline_string: string } };
+    };
+    const certificate = own.certificate_chain.inline_string;
+    return {
+      certificate: new X509Certificate(certificate).toString(),
+      key: own.private_key.inline_string,
+      roots: trust.trusted_ca.inline_string,
+    };
   } catch {
     return undefined;
   }
+}
+
+function resourceIn(path: string): unknown {
+  const { resources } = JSON.parse(readFileSync(path, 'utf8')) as { resources: unknown[] };
+  return resources[0];
+}
+
+/** The certificate that a node has now; undefined without one that can be read. */
+export function certificateOf(folder: string): X509Certificate | undefined {
+  const secrets = readSecrets(folder);
+  return secrets && new X509Certificate(secrets.certificate);
 }
 
 function isFresh(folder: string): boolean {

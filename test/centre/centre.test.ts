@@ -48,6 +48,19 @@ describe.each(stores.kinds)('with its state in %s', (kind) => {
     expect(hall.centre.list()[0]?.reason).toContain('probe');
   });
 
+  it('takes a host that it cannot ask neither for bad nor for well', async () => {
+    hall.unasked.add(hostOf(2)).add(hostOf(3));
+    await hall.report('a', [2, 3]);
+    await hall.pass(500);
+    expect(hall.out(), 'one complaint').toEqual([]);
+    expect(hall.centre.metrics.get('probes_total', { result: 'not-asked' })).toBe(2);
+    await hall.report('b', [3]);
+    await hall.pass(500);
+    expect(hall.out(), 'two that agree').toEqual([hostOf(3)]);
+    await hall.pass(40_000);
+    expect(hall.centre.list(), 'neither acquitted nor prolonged').toEqual([]);
+  });
+
   it('takes no one twice: the same identity is one voice however often it speaks', async () => {
     for (let i = 0; i < 5; i++) await hall.report('a', [1]);
     await hall.pass(500);

@@ -17,6 +17,8 @@ const SERVICES = { reviews: 10, ratings: 3, alone: 1 };
 export class Hall {
   now = Date.now();
   readonly sick = new Set<string>();
+  /** Those that the centre has no means to probe. */
+  readonly unasked = new Set<string>();
   readonly centre: Centre;
   readonly store: Store;
   #sequence = 0;
@@ -28,7 +30,7 @@ export class Hall {
       recovery,
       id,
       now: () => this.now,
-      probe: (host) => Promise.resolve(!this.sick.has(host)),
+      probe: ({ host }) => Promise.resolve(this.unasked.has(host) ? null : !this.sick.has(host)),
       instances: new Map(
         Object.entries(SERVICES).map(([service, count]) => [
           service,
@@ -36,6 +38,7 @@ export class Hall {
             host: hostOf(n + 1),
             instance: `${service}-base-${n + 1}`,
             healthPath: '/health',
+            tls: null,
             obeys: n > 0,
           })),
         ]),

@@ -83,6 +83,11 @@ describe.each(stores.kinds)('with its state in %s', (kind) => {
     await hall.order(OTHER, false);
     await hall.order(ONE, false);
     expect(await hall.order(ONE), 'the other one serves').toMatchObject({ isolated: true });
+    await hall.order(ONE, false);
+    hall.sick.add(hostOf(3));
+    await expect(hall.order(ONE)).rejects.toThrow(/the last usable one/);
+    hall.unasked.add(hostOf(3));
+    expect(await hall.order(ONE), 'nobody can ask the other one').toMatchObject({ isolated: true });
   });
 
   it('counts against the bounds of verdicts', async () => {

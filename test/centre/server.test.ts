@@ -42,6 +42,7 @@ async function start(store: Store = new MemoryStore(), tls?: TlsFiles): Promise<
     host: `127.0.3.${n}:9080`,
     instance: `reviews-base-${n}`,
     healthPath: '/health',
+    tls: null,
     obeys: n > 1,
   }));
   centre = new Centre({

@@ -8,6 +8,8 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { identityOf, secretsFolder } from '../../envoy-configs/tls.ts';
+import { probeWith } from '../../harness/centre/probe.ts';
+import { instancesOf } from '../../harness/commands/centre.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { Authority, type Identity } from '../../harness/tls/authority.ts';
 import { issueSecrets, secretPaths, writeSecrets } from '../../harness/tls/secrets.ts';
@@ -38,6 +40,7 @@ beforeAll(async () => {
       `  ours: { APP, ${on}, callers: [front], instances: { base: {} } }`,
       `  theirs: { APP, ${on}, callers: [ours], instances: { base: {} } }`,
       '  closed: { APP, tls: { mode: on, plaintext: refuse }, instances: { base: {} } }',
+      '  second: { APP, protocol: http2, tls: { mode: on, plaintext: refuse }, instances: { base: {} } }',
       `  token: { APP, jwt: { issuer: '${ISSUER}', audiences: [books], jwks: ${jwks} }, instances: { base: {} } }`,
       `  victim: { APP, ${on}, instances: { base: {} } }`,
     ].join('\n'),
@@ -92,6 +95,29 @@ describe('mutual TLS', () => {
     await expect(fetch(`http://${address}:${ports.inbound}/`)).rejects.toThrow();
     const open = stage.instance('victim-base-1');
     expect((await fetch(`http://${open.address}:${open.ports.inbound}/`)).status).toBe(200);
+  });
+});
+
+describe("the healing centre's probe", () => {
+  it('reaches instances that take TLS from this mesh alone, whoever else may call them', async () => {
+    const centre = { address: '127.84.250.1', port: 7070, start: false, tls: null, credentials: null };
+    expect(await issueSecrets({ ...stage.mesh, centre }, stage.state)).toEqual(['causeway/centre']);
+    const folder = secretsFolder(stage.state.centre);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    const instances = instancesOf(stage.mesh);
+    for (const name of ['closed', 'second', 'theirs', 'front']) {
+      const [instance] = instances.get(name) ?? [];
+      if (!instance) throw new Error(`no instance of ${name}`);
+      expect(await probeWith(folder)(instance), name).toBe(true);
+      expect(await probeWith(null)(instance), `${name} without a certificate`).toBe(name === 'front' ? true : null);
+    }
+    const { state, remove: away } = await temporaryState();
+    const stranger = await Authority.open(state.authority, 'tlstest');
+    const uri = identityOf('tlstest', 'causeway/centre');
+    await writeSecrets(folder, await stranger.issue({ uri, hosts: [], lifetimeMs: HOUR }), authority.root);
+    await away();
+    const [closed] = instances.get('closed') ?? [];
+    expect(closed && (await probeWith(folder)(closed)), 'refused by its Envoy').toBeNull();
   });
 });
 
