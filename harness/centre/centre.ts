@@ -192,7 +192,7 @@ export class Centre {
       this.metrics.count('unconfirmed_total');
       return;
     }
-    const hosts = (this.#options.instances.get(key.service) ?? []).map(({ host }) => host);
+    const hosts = this.#roster.of(key.service).map(({ host }) => host);
     const others = out.get(key.service) ?? new Set<string>();
     if (!mayGoOut(key.host, hosts, others)) {
       this.metrics.count('spared_total');

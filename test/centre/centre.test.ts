@@ -95,6 +95,16 @@ describe.each(stores.kinds)('with its state in %s', (kind) => {
     expect(hall.centre.metrics.get('spared_total')).toBeGreaterThan(0);
   });
 
+  it('bounds what goes out by the instances that there are now', async () => {
+    const left = [1, 2, 3, 4].map((n) => ({ host: hostOf(n), instance: `reviews-base-${n}` }));
+    const rest = { healthPath: '/health', tls: null, obeys: true };
+    hall.centre.learn(new Map([['reviews', left.map((one) => ({ ...one, ...rest }))]]));
+    hall.sick.add(hostOf(1)).add(hostOf(2));
+    await hall.report('a', [1, 2]);
+    await hall.pass(1_000);
+    expect(hall.out(), '30 % of four').toHaveLength(1);
+  });
+
   it('never puts out the last instance', async () => {
     hall.sick.add(hostOf(1));
     for (const agent of ['a', 'b']) await hall.report(agent, [1], [], 'alone');
