@@ -320,6 +320,17 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
         expr: rate('causeway_agent_centre_refused_total', 'reason'),
         unit: 'reqps',
       },
+      { title: 'Verdicts that hold', expr: 'max by (instance) (causeway_agent_centre_verdicts)', unit: 'short' },
+      {
+        title: 'Questions to the healing centre',
+        expr: rate('causeway_agent_centre_watches_total', 'result'),
+        unit: 'reqps',
+      },
+      {
+        title: 'Isolated by the healing centre',
+        expr: 'max by (instance) (causeway_agent_centre_isolated)',
+        unit: 'short',
+      },
     ],
     alerts: [
       {

@@ -1,16 +1,23 @@
 import { stringify } from 'yaml';
 import type { JsonObject } from '../mesh.ts';
+import { CENTRE } from './centre.ts';
 import { type Alert, COVERAGE, MODULE, type Panel } from './filters.ts';
 
-/** Prometheus' scrape configuration and alert rules, and a Grafana dashboard with a row for each filter. */
+/** Prometheus' scrape configuration and alert rules, and a Grafana dashboard with a row for each filter and the healing centre. */
 
 export interface ObservabilityFile {
   readonly path: string;
   readonly text: string;
 }
 
-/** `scrapes`: Prometheus' `static_configs`; without them an example. */
-export function renderObservability(scrapes: readonly JsonObject[] = EXAMPLE): readonly ObservabilityFile[] {
+/** Prometheus' `static_configs`. */
+export interface Scrapes {
+  readonly proxies: readonly JsonObject[];
+  /** Replicas of the healing centre; none where there is none. */
+  readonly centres: readonly JsonObject[];
+}
+
+export function renderObservability(scrapes: Scrapes = EXAMPLE): readonly ObservabilityFile[] {
   return [
     { path: 'prometheus.yaml', text: stringify(prometheus(scrapes)) },
     { path: 'alerts.yaml', text: stringify(alertRules(), { lineWidth: 120 }) },
@@ -18,16 +25,19 @@ export function renderObservability(scrapes: readonly JsonObject[] = EXAMPLE): r
   ];
 }
 
-/** Rows in order: the module, then each filter. */
-const ROWS = [['the module', MODULE] as const, ...Object.entries(COVERAGE)];
+/** Rows in order: the module, then each filter, then the healing centre. */
+const ROWS = [['the module', MODULE] as const, ...Object.entries(COVERAGE), ['the healing centre', CENTRE] as const];
 
 /**
  * The admin interface is a Unix socket, so each proxy needs a listener for its statistics: `envoy.example` stands for those.
  * Under Istio Pods have one on port 15090, which Istio's own scrape configuration finds.
  */
-const EXAMPLE: readonly JsonObject[] = [{ targets: ['envoy.example:15090'] }];
+const EXAMPLE: Scrapes = {
+  proxies: [{ targets: ['envoy.example:15090'] }],
+  centres: [{ targets: ['centre.example:7070'] }],
+};
 
-function prometheus(scrapes: readonly JsonObject[]): JsonObject {
+function prometheus({ proxies, centres }: Scrapes): JsonObject {
   return {
     global: { scrape_interval: '5s', evaluation_interval: '15s' },
     rule_files: ['alerts.yaml'],
@@ -35,10 +45,11 @@ function prometheus(scrapes: readonly JsonObject[]): JsonObject {
       {
         job_name: 'causeway',
         metrics_path: '/stats/prometheus',
-        static_configs: scrapes,
+        static_configs: proxies,
         // Only ours: Envoy's own are hundreds for each cluster.
         metric_relabel_configs: [{ source_labels: ['__name__'], regex: 'causeway_.*', action: 'keep' }],
       },
+      ...(centres.length === 0 ? [] : [{ job_name: 'causeway-centre', static_configs: centres }]),
     ],
   };
 }

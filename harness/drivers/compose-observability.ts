@@ -21,11 +21,12 @@ const folderOf = (state: StateFolder) => join(state.root, 'observability');
 export function observabilityFiles(plans: readonly NodePlan[], state: StateFolder): Readonly<Record<string, string>> {
   const folder = folderOf(state);
   const nodes = plans.map(({ node: { id, adminSocket } }) => ({ id, adminSocket }));
-  const scrapes = nodes.map(({ id }) => ({
+  const proxies = nodes.map(({ id }) => ({
     targets: [`${STATS}:${STATS_PORT}`],
     labels: { instance: id, __metrics_path__: statsPath(id) },
   }));
-  const files = Object.fromEntries(renderObservability(scrapes).map(({ path, text }) => [join(folder, path), text]));
+  const rendered = renderObservability({ proxies, centres: [] });
+  const files = Object.fromEntries(rendered.map(({ path, text }) => [join(folder, path), text]));
   return {
     ...files,
     [join(folder, 'stats-proxy.json')]: `${JSON.stringify(statsProxy('0.0.0.0', nodes), null, 2)}\n`,

@@ -6,6 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { resolveIstio } from '../../envoy-configs/istio/options.ts';
 import { NotOnIstio, renderIstio } from '../../envoy-configs/istio/render.ts';
+import { CENTRE } from '../../envoy-configs/observability/centre.ts';
 import { COVERAGE, MODULE, NO_FILTERS } from '../../envoy-configs/observability/filters.ts';
 import { renderObservability } from '../../envoy-configs/observability/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
@@ -92,6 +93,30 @@ describe.each(FILTERS)('%s', (name) => {
   });
 });
 
+describe('the healing centre', () => {
+  const folder = join(ROOT, 'harness/centre');
+  const words = (text: string, pattern: RegExp) => new Set(Array.from(text.matchAll(pattern), ([, word = '']) => word));
+  const shown = [...CENTRE.panels, ...CENTRE.alerts].map(({ expr }) => expr).join('\n');
+  const asked = words(shown, /causeway_centre_([a-z_]+)/g);
+
+  it('is asked for what its sources count, and for nothing else', () => {
+    const sources = [...readdirSync(folder).map((file) => join(folder, file)), join(ROOT, 'harness/commands/centre.ts')]
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => readFileSync(file, 'utf8'))
+      .join('\n');
+    const counted = words(sources, /metrics\.(?:count|set)\(\s*'([a-z_]+)'/g);
+    expect(counted.size).toBeGreaterThan(10);
+    expect([...asked].sort()).toEqual([...counted].sort());
+  });
+
+  it('has a row for each metric of its README', () => {
+    const table =
+      /^\| metric `causeway_centre_…`[\s\S]*?\n\n/m.exec(readFileSync(join(folder, 'README.md'), 'utf8'))?.[0] ?? '';
+    const cells = table.split('\n').map((line) => line.split('|')[1] ?? '');
+    expect(words(cells.slice(1).join(), /`([a-z_]+)[`{]/g)).toEqual(asked);
+  });
+});
+
 it('refuses for Istio what is not there, instead of leaving it out', () => {
   expect(() => istioText(SWITCHED_ON.agent)).toThrow(NotOnIstio);
 });
@@ -108,7 +133,7 @@ describe('what is rendered', () => {
       panels: { id: number; type: string; gridPos: { x: number; y: number } }[];
     };
     const graphs = panels.filter(({ type }) => type === 'timeseries');
-    const wanted = [MODULE, ...Object.values(COVERAGE)].flatMap((coverage) => coverage.panels);
+    const wanted = [MODULE, ...Object.values(COVERAGE), CENTRE].flatMap((coverage) => coverage.panels);
     expect(graphs.length).toBe(wanted.length);
     expect(new Set(panels.map(({ id }) => id)).size).toBe(panels.length);
     expect(new Set(panels.map(({ gridPos }) => `${gridPos.x},${gridPos.y}`)).size).toBe(panels.length);
