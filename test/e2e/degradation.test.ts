@@ -15,13 +15,18 @@ import { discoveryFile, PATHS } from '../../envoy-configs/xds.ts';
 import { parseConfig } from '../../harness/config/load.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { type Envoy, startEnvoy } from '../../harness/envoy/launcher.ts';
+import { realClock } from '../../harness/process/wait.ts';
 import { Http2Client } from '../bench/fallback-retry/rig.ts';
 import { staticCluster } from '../support/agent-envoy.ts';
+import { blast } from '../support/blast.ts';
 import { compilePlugin } from '../support/compile-plugin.ts';
 
 const HCM = 'type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager';
 const HTTP_OPTIONS = 'envoy.extensions.upstreams.http.v3.HttpProtocolOptions';
-const BREAKER = 'breaker: { coolDownMs: 1000, stepMs: 500 }';
+const STEP_MS = 2_000;
+const BREAKER = `breaker: { coolDownMs: 1000, maxCoolDownMs: 1000, stepMs: ${STEP_MS} }`;
+/** Shares that pass in the steps of a breaker's return, percent. */
+const STEPS = [5, 10, 25, 50];
 
 let folder: string;
 let module: string;
@@ -106,6 +111,29 @@ async function calls(count: number, width = 8): Promise<Got[]> {
   );
   return got;
 }
+
+/** Share of so many calls that was answered in this way, percent; fewer calls when the time is over before. */
+async function shareOf(kind: string, count: number, ms?: number): Promise<{ percent: number; count: number }> {
+  const first = number;
+  number += count;
+  const { answers, marked } = await blast(
+    {
+      port: Number(new URL(url).port),
+      request: (n) => `GET /reviews/7 HTTP/1.1\r\nhost: reviews\r\nx-request-id: trace-${first + n}\r\n\r\n`,
+      count,
+      ...(ms === undefined ? {} : { ms }),
+    },
+    new RegExp(`\r\nx-causeway-degraded: ${kind}\r\n`),
+  );
+  return { percent: (marked / answers) * 100, count: answers };
+}
+
+/** Calls of which a share drawn at random keeps within two points by four standard deviations. */
+const enoughFor = (percent: number): number => Math.ceil(4 * percent * (100 - percent));
+
+/** What a share drawn at random may be off by, points: two, more only where a slow machine has made too few calls. */
+const tolerance = (percent: number, count: number): number =>
+  Math.max(2, 4 * Math.sqrt((percent * (100 - percent)) / count));
 
 const share = (got: readonly Got[], kind: string): number =>
   (got.filter(({ degraded }) => degraded === kind).length / got.length) * 100;
@@ -209,15 +237,26 @@ describe('the breaker', () => {
     expect(seen - before, 'probes').toBeLessThanOrEqual(Math.ceil((Date.now() - from) / 1000) + 1);
     expect(seen - before).toBeGreaterThan(0);
     behave = 'well';
-    const shares: number[] = [];
-    await until('the full return', async () => {
-      shares.push(share(await calls(50), 'breaker'));
-      return shares.at(-1) === 0;
-    });
-    expect(
-      shares.some((refused) => refused > 10 && refused < 90),
-      `steps in ${shares.join(' ')}`,
-    ).toBe(true);
+    /** Time of the next answer of the application, one call after the other. */
+    const nextAnswer = async () => {
+      await until('an answer', async () => (await call()).degraded === undefined);
+      return performance.now();
+    };
+    // Probes are a second apart: two answers that are nearer say that the first one has begun the return.
+    let began = await nextAnswer();
+    for (let next = await nextAnswer(); next - began > 500; next = await nextAnswer()) began = next;
+    for (const passing of STEPS) {
+      // What is answered later belongs to the next step.
+      const left = STEP_MS - (performance.now() - began);
+      const refused = await shareOf('breaker', enoughFor(passing), left - 200);
+      const passed = 100 - refused.percent;
+      console.log(`at ${passing} %: ${passed.toFixed(1)} % of ${refused.count} passed`);
+      expect(Math.abs(passed - passing), `${passing} %`).toBeLessThan(tolerance(passing, refused.count));
+      await realClock.sleep(STEP_MS - (performance.now() - began));
+      // The first answer after its time ends a step.
+      began = await nextAnswer();
+    }
+    expect(share(await calls(200), 'breaker'), 'closed again').toBe(0);
   });
 
   it('takes callers that give up for timeouts', async () => {
@@ -235,9 +274,9 @@ describe('switched while it runs', () => {
   it('a proportional drop takes its share, within two points, and none when it is gone', async () => {
     await push('', '{ drops: [{ name: third, from: [web], to: [reviews], interface: one, percent: 30 }] }');
     await until('the drop', async () => share(await calls(40), 'drop') > 0);
-    const dropped = share(await calls(6_000, 16), 'drop');
-    expect(dropped).toBeGreaterThan(28);
-    expect(dropped).toBeLessThan(32);
+    const { percent, count } = await shareOf('drop', enoughFor(30));
+    console.log(`a drop of 30 %: ${percent.toFixed(1)} % of ${count}`);
+    expect(Math.abs(percent - 30)).toBeLessThan(2);
     const [first, again] = [
       await call({ headers: { 'x-request-id': 'same' } }),
       await call({ headers: { 'x-request-id': 'same' } }),
