@@ -11,8 +11,10 @@ export interface RoutedChain {
   readonly token: string;
   /** Name for Kubernetes objects and routes; unique within the service. */
   readonly label: string;
-  /** Subsets that may serve, best first: those of the chain in which this service has instances. Empty: answer 503. */
+  /** Subsets that may serve, best first; never empty. One in which the service has no instance is passed over per request. */
   readonly subsets: readonly string[];
+  /** How many of them have instances as the file says. */
+  readonly present: number;
 }
 
 /** Subset of a DestinationRule that holds one lane's instances. */
@@ -33,23 +35,30 @@ export function pinnedInstances(mesh: Mesh, service: Service): readonly string[]
   return [...new Set(ids)].filter((id) => instanceOf(service, id) !== undefined);
 }
 
-/** Lanes in which a service has instances, in file order. */
-export function lanesOf(service: Service): readonly string[] {
-  return [...new Set(service.instances.map(({ lane }) => lane))];
+/**
+ * Lanes that are rendered for every service, whether or not it has instances there. Istio takes clusters away before the
+ * routes that name them, so a service that joins or leaves a lane may change endpoints, but not which clusters there are.
+ */
+export function lanesOf(mesh: Mesh): readonly string[] {
+  const chained = mesh.lanes.flatMap(({ name, chain }) => [name, ...chain]);
+  const steered = mesh.steering.flatMap(({ to }) =>
+    to.flatMap(({ target }) => ('lanes' in target ? target.lanes : [])),
+  );
+  const served = mesh.services.flatMap(({ instances }) => instances.map(({ lane }) => lane));
+  return [...new Set([mesh.baseline, ...chained, ...steered, ...served])];
 }
 
 /** Chains that differ from the default, which is the baseline alone; each token once. */
 export function routedChains(mesh: Mesh, service: Service): readonly RoutedChain[] {
   const chains = new Map<string, RoutedChain>();
-  const present = new Set(lanesOf(service));
+  const populated = new Set(service.instances.map(({ lane }) => lane));
   const add = (lanes: readonly string[], pin?: string) => {
     const token = [...(pin === undefined ? [] : [`=${pin}`]), ...lanes].join('>');
-    const subsets = [
-      ...(pin !== undefined && instanceOf(service, pin) ? [instanceSubset(pin)] : []),
-      ...lanes.filter((lane) => present.has(lane)).map(laneSubset),
-    ];
+    const pinned = pin !== undefined && instanceOf(service, pin) ? [instanceSubset(pin)] : [];
+    const subsets = [...pinned, ...lanes.map(laneSubset)];
+    const present = pinned.length + lanes.filter((lane) => populated.has(lane)).length;
     const byDefault = subsets.length === 1 && subsets[0] === laneSubset(mesh.baseline);
-    if (!byDefault) chains.set(token, { token, label: dnsLabel(token), subsets });
+    if (!byDefault) chains.set(token, { token, label: dnsLabel(token), subsets, present });
   };
   for (const lane of mesh.lanes) add([lane.name, ...lane.chain]);
   for (const rule of mesh.steering) {

@@ -4,7 +4,7 @@ import type { Gateway, JsonObject, Mesh, Service } from '../mesh.ts';
 import { envoyFilter, type Patch } from './envoy-filter.ts';
 import type { Resource } from './kube.ts';
 import { hostOf, type IstioOptions } from './options.ts';
-import { gatewayRoutes, type LaneRoute, laneRoutes, memberSubsets } from './routes.ts';
+import { gatewayRoutes, type LaneRoute, laneRoutes, memberSubsets, triesOf } from './routes.ts';
 
 /**
  * How a chain of lanes is walked where each lane is a cluster of its own: a composite cluster for each chain, whose n-th
@@ -58,26 +58,24 @@ function clusterPatches(
   context: Context,
 ): Patch[] {
   const chains = new Map(routes.flatMap(({ chain }) => (chain ? [[chain.token, chain]] : [])));
-  return [...chains.values()]
-    .filter(({ subsets }) => subsets.length > 0)
-    .map((chain) => ({
-      applyTo: 'CLUSTER',
-      match: { context },
-      patch: {
-        operation: 'ADD',
-        value: {
-          name: compositeName(service, chain.token, istio),
-          alt_stat_name: `causeway_${service.name}_${chain.label}`,
-          connect_timeout: seconds(CONNECT_TIMEOUT_MS),
-          lb_policy: 'CLUSTER_PROVIDED',
-          cluster_type: clusterType(
-            istio.fallback,
-            memberSubsets(mesh, chain).map((subset) => subsetCluster(service, subset, istio)),
-          ),
-          circuit_breakers: { thresholds: [{ max_retries: MAX_RETRIES }] },
-        },
+  return [...chains.values()].map((chain) => ({
+    applyTo: 'CLUSTER',
+    match: { context },
+    patch: {
+      operation: 'ADD',
+      value: {
+        name: compositeName(service, chain.token, istio),
+        alt_stat_name: `causeway_${service.name}_${chain.label}`,
+        connect_timeout: seconds(CONNECT_TIMEOUT_MS),
+        lb_policy: 'CLUSTER_PROVIDED',
+        cluster_type: clusterType(
+          istio.fallback,
+          memberSubsets(mesh, chain).map((subset) => subsetCluster(service, subset, istio)),
+        ),
+        circuit_breakers: { thresholds: [{ max_retries: MAX_RETRIES }] },
       },
-    }));
+    },
+  }));
 }
 
 /** `members` by try; an aggregate cluster takes each once, as a priority. */
@@ -111,24 +109,22 @@ function routePatches(
   routes: readonly LaneRoute[],
   context: Context,
 ): Patch[] {
-  return routes
-    .filter(({ chain }) => chain?.subsets.length !== 0)
-    .map(({ name, chain }) => ({
-      applyTo: 'HTTP_ROUTE',
-      match: { context, routeConfiguration: { vhost: { route: { name } } } },
-      patch: {
-        operation: 'MERGE',
-        value: {
-          route: {
-            ...(chain === null ? {} : { cluster: compositeName(service, chain.token, istio) }),
-            retry_policy: {
-              num_retries: memberSubsets(mesh, chain).length - 1,
-              retriable_headers: NEVER_SEEN_HEADERS.map((name) => ({ name, string_match: { exact: '1' } })),
-              retry_back_off: { base_interval: '0.002s', max_interval: '0.02s' },
-              ...(chain !== null && istio.fallback === 'aggregate' ? NEXT_PRIORITY : {}),
-            },
+  return routes.map(({ name, chain }) => ({
+    applyTo: 'HTTP_ROUTE',
+    match: { context, routeConfiguration: { vhost: { route: { name } } } },
+    patch: {
+      operation: 'MERGE',
+      value: {
+        route: {
+          ...(chain === null ? {} : { cluster: compositeName(service, chain.token, istio) }),
+          retry_policy: {
+            num_retries: triesOf(mesh, chain) - 1,
+            retriable_headers: NEVER_SEEN_HEADERS.map((name) => ({ name, string_match: { exact: '1' } })),
+            retry_back_off: { base_interval: '0.002s', max_interval: '0.02s' },
+            ...(chain !== null && istio.fallback === 'aggregate' ? NEXT_PRIORITY : {}),
           },
         },
       },
-    }));
+    },
+  }));
 }

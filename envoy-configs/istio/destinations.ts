@@ -5,7 +5,7 @@ import { hostOf, INSTANCE_LABEL, type IstioOptions, laneLabels } from './options
 
 /** Each lane of a service is a subset, and so a cluster of its own: `outbound|9080|dev1|reviews.default.svc.cluster.local`. */
 export function destinationRule(mesh: Mesh, service: Service, istio: IstioOptions): Resource {
-  const lanes = lanesOf(service).map((lane) => ({
+  const lanes = lanesOf(mesh).map((lane) => ({
     name: laneSubset(lane),
     labels: laneLabels(service, lane, istio),
     // Behind the baseline there is nothing to spare its hosts for: with none healthy all are tried.

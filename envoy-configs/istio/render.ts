@@ -120,7 +120,7 @@ function sidecars(mesh: Mesh, istio: IstioOptions): Resource[] {
 function servedLanes(mesh: Mesh, istio: IstioOptions): Resource[] {
   const marks = new Map<string, Resource>();
   for (const service of mesh.services) {
-    for (const lane of lanesOf(service)) {
+    for (const lane of lanesOf(mesh)) {
       const labels = laneLabels(service, lane, istio);
       const own = Object.keys(labels).join() !== istio.laneLabel || labels[istio.laneLabel] !== lane;
       const name = `causeway-served-${own ? `${service.name}-` : ''}${laneSubset(lane)}`;

@@ -33,7 +33,7 @@ export function laneRoutes(mesh: Mesh, service: Service, scope: string, prefix =
     const header = chain === null ? {} : { headers: { [LANE]: { exact: chain.token } } };
     const uri = prefix === '/' ? {} : { uri: { prefix } };
     const any = { name, chain, twice: service.idempotent, match: { ...uri, ...header } };
-    if (service.idempotent || chain?.subsets.length === 0) return [any];
+    if (service.idempotent) return [any];
     const reading = {
       ...any,
       name: `${name}.reading`,
@@ -75,25 +75,30 @@ export function gatewayRoutes(mesh: Mesh, gateway: Gateway, service: Service, po
   return laneRoutes(mesh, service, `${gateway.id}${position === 0 ? '' : `.${position}`}`, prefix);
 }
 
-/** Tries of a chain: one for each subset, one more where only one is left; the baseline may be asked a second time. */
+/**
+ * Tries of a chain: one for each subset that has instances as the file says, one more where only one does; the baseline may
+ * be asked a second time. A subset without an instance takes no try, so more would only go to the baseline.
+ */
 export function triesOf(mesh: Mesh, chain: RoutedChain | null): number {
-  return memberSubsets(mesh, chain).length;
+  const base = laneSubset(mesh.baseline);
+  const { subsets, present } = chain ?? { subsets: [base], present: 1 };
+  return Math.max(present, 1) + (present === 1 || (present > 1 && subsets.at(-1) === base) ? 1 : 0);
 }
 
 /** Subsets by try. */
 export function memberSubsets(mesh: Mesh, chain: RoutedChain | null): readonly string[] {
   const base = laneSubset(mesh.baseline);
   const subsets = chain?.subsets ?? [base];
-  const last = subsets.at(-1);
-  return last === undefined || (last !== base && subsets.length > 1) ? subsets : [...subsets, last];
+  const last = subsets.at(-1) ?? base;
+  return last !== base && subsets.length > 1 ? subsets : [...subsets, last];
 }
 
 function httpRoute(mesh: Mesh, service: Service, istio: IstioOptions, route: LaneRoute): JsonObject {
   const match = Object.keys(route.match).length === 0 ? {} : { match: [route.match] };
-  if (route.chain?.subsets.length === 0) {
-    return { name: route.name, ...match, directResponse: { status: 503 }, headers: headersOf(mesh) };
-  }
-  const subset = route.chain?.subsets[0] ?? laneSubset(mesh.baseline);
+  const base = laneSubset(mesh.baseline);
+  // In force only while the patch that leads to the chain's own cluster is not: then nobody may fail for want of an instance.
+  const subsets = route.chain?.subsets ?? [];
+  const subset = subsets.includes(base) ? base : (subsets[0] ?? base);
   const grpc = service.protocol === 'grpc' ? MAYBE_SEEN_GRPC : [];
   const words = route.twice ? [...NEVER_SEEN, ...MAYBE_SEEN, ...grpc] : NEVER_SEEN;
   return {

@@ -11,9 +11,9 @@ import type { StateFolder } from '../../harness/drivers/state.ts';
 import { EnvoyAdmin } from '../../harness/envoy/admin.ts';
 import { found, GiveUp, notYet, realClock, waitUntil } from '../../harness/process/wait.ts';
 import { freePort } from '../support/free-port.ts';
-import { ControlPlane } from './control-plane.ts';
+import { ControlPlane, type ResourceFiles } from './control-plane.ts';
 import { istioPlans } from './proxy.ts';
-import { clusterFiles } from './workloads.ts';
+import { clusterFiles, withWorkloads } from './workloads.ts';
 
 export interface IstioDeploymentOptions {
   readonly state: StateFolder;
@@ -39,6 +39,10 @@ export class IstioDeployment implements RunningMesh {
   private readonly xds: string;
   private readonly plane: ControlPlane;
   private readonly notReady = new Set<string>();
+  /** Pods whose proxy is not up yet; no endpoint of theirs is known to anybody. */
+  private starting: ReadonlySet<string> = new Set();
+  /** What concerns the proxies of Pods that are going: theirs until they have ended. */
+  private leaving: ResourceFiles = {};
   private current: Meaning;
   private loaded: LoadedConfig;
 
@@ -89,7 +93,7 @@ export class IstioDeployment implements RunningMesh {
     return this.current.rendered;
   }
 
-  /** New Pods first, then the resources, then what is gone. */
+  /** The resources, then new Pods, which are endpoints once they are ready, then what is gone. */
   async apply(loaded: LoadedConfig): Promise<void> {
     const before = this.current;
     const next = meaningOf(this.options, loaded, this.xds, before.mesh);
@@ -103,8 +107,13 @@ export class IstioDeployment implements RunningMesh {
     const versions = await this.versions();
     this.current = next;
     this.loaded = loaded;
+    const added = next.plans.filter(({ node }) => !known.has(node.id));
+    this.starting = new Set(added.map(({ node }) => node.id));
+    this.leaving = filesOf(this.options, before);
     await this.plane.apply(() => this.files());
-    for (const plan of next.plans.filter(({ node }) => !known.has(node.id))) await this.options.driver.start(plan);
+    for (const plan of added) await this.options.driver.start(plan);
+    this.starting = new Set();
+    if (added.length > 0) await this.plane.apply(() => this.files());
     for (const plan of changed) {
       await this.options.driver.stop(plan.node.id);
       await this.options.driver.start(plan);
@@ -113,6 +122,8 @@ export class IstioDeployment implements RunningMesh {
     const removed = before.plans.filter(({ node }) => !wanted.has(node.id));
     if (removed.length > 0) await realClock.sleep(next.mesh.drainMs);
     for (const { node } of removed) await this.options.driver.stop(node.id);
+    this.leaving = {};
+    if (removed.length > 0) await this.plane.apply(() => this.files());
   }
 
   /** What the kubelet does with a Pod whose readiness probe fails, and when it passes again. */
@@ -129,7 +140,8 @@ export class IstioDeployment implements RunningMesh {
   }
 
   private files() {
-    return filesOf(this.options, this.current, (id) => !this.notReady.has(id));
+    const ready = (id: string) => !this.notReady.has(id) && !this.starting.has(id);
+    return withWorkloads(filesOf(this.options, this.current, ready), this.leaving);
   }
 
   /** Counts of what each Envoy has taken and refused so far. */
@@ -154,7 +166,7 @@ export class IstioDeployment implements RunningMesh {
   private async accepted(before: ReadonlyMap<string, number>): Promise<void> {
     const status = await this.options.driver.status();
     const running = status.filter(({ sidecar }) => sidecar.state === 'running').map(({ id }) => id);
-    for (const { node } of this.current.plans.filter((plan) => running.includes(plan.node.id))) {
+    const settled = async ({ node }: NodePlan) => {
       const admin = new EnvoyAdmin(node.adminSocket);
       let last = '';
       let since = performance.now();
@@ -173,7 +185,8 @@ export class IstioDeployment implements RunningMesh {
         return performance.now() - since > QUIET_MS ? found(undefined) : notYet('configuration on its way');
       };
       await waitUntil(`${node.id} has what Istio says`, look, { deadlineMs: APPLIED_MS, intervalMs: 50 });
-    }
+    };
+    await Promise.all(this.current.plans.filter((plan) => running.includes(plan.node.id)).map(settled));
   }
 }
 

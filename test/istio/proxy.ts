@@ -90,6 +90,22 @@ function node(
   };
 }
 
+/** Statistics that a proxy has: those of Istio's own bootstrap, and what the rig waits for. */
+const COUNTED: readonly JsonObject[] = [
+  ...[
+    'reporter=',
+    'cluster_manager',
+    'listener_manager',
+    'server',
+    'cluster.xds-grpc',
+    'wasm',
+    'component',
+    'istio',
+  ].map((prefix) => ({ prefix })),
+  ...['rbac.allowed', 'rbac.denied', 'shadow_allowed', 'shadow_denied'].map((suffix) => ({ suffix })),
+  ...['update_success', 'update_rejected', 'config_reload', 'config_fail'].map((suffix) => ({ suffix })),
+];
+
 function bootstrapOf(identity: Identity, adminSocket: string, xds: string): JsonObject {
   const [address = '', port = ''] = xds.split(':');
   const ads = { ads: {}, resource_api_version: 'V3' };
@@ -106,6 +122,7 @@ function bootstrapOf(identity: Identity, adminSocket: string, xds: string): Json
       },
     },
     admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
+    stats_config: { stats_matcher: { inclusion_list: { patterns: COUNTED } } },
     cluster_manager: {
       outlier_detection: {},
       upstream_bind_config: { source_address: { address: identity.source, port_value: 0 } },

@@ -4,6 +4,7 @@ import type { IstioFile } from '../../envoy-configs/istio/render.ts';
 import { laneAccessLog } from '../../envoy-configs/lane-routing.ts';
 import { calleesOf, type Instance, type JsonObject, type Mesh, type Service } from '../../envoy-configs/mesh.ts';
 import type { ChainRole, RenderTarget } from '../../envoy-configs/rendered.ts';
+import type { ResourceFiles } from './control-plane.ts';
 
 /**
  * What a cluster has before Causeway comes: services, Pods with their labels, where each sidecar listens. On this machine a
@@ -42,6 +43,20 @@ export function clusterFiles(
   );
   files['93-rig'] = [plainText(istio), ...rigFilters(mesh, istio, target)];
   return files;
+}
+
+/** `files` with what others say of single workloads that these know nothing of: where they listen, and their log. */
+export function withWorkloads(files: ResourceFiles, others: ResourceFiles): ResourceFiles {
+  const key = (item: object) => {
+    const { kind, metadata } = item as Resource;
+    return `${kind}/${metadata.namespace}/${metadata.name}`;
+  };
+  const merged = ['92-sidecars', '93-rig'].map((name) => {
+    const own = files[name] ?? [];
+    const known = new Set(own.map(key));
+    return [name, [...own, ...(others[name] ?? []).filter((item) => !known.has(key(item)))]];
+  });
+  return { ...files, ...Object.fromEntries(merged) };
 }
 
 function object(kind: string, apiVersion: string, namespace: string, name: string, spec: object): object {

@@ -80,7 +80,7 @@ describe('the resources', () => {
     }
   });
 
-  it('walk a chain by a composite cluster of the lanes in which the service has instances', () => {
+  it('walk a chain by a composite cluster of its lanes', () => {
     const all = resources();
     const host = 'reviews.default.svc.cluster.local';
     const member = (subset: string) => ({ name: `outbound|9080|${subset}|${host}` });
@@ -91,9 +91,56 @@ describe('the resources', () => {
       member('base'),
       member('base'),
     ]);
-    // dev1 has no reviews: its requests need no route of their own.
-    expect(JSON.stringify(routes(all, 'reviews'))).not.toContain('dev1>base');
-    expect(JSON.stringify(routes(all, 'ratings'))).toContain('dev1>base');
+  });
+
+  it('name the same clusters and routes whether or not a service has instances in a lane', () => {
+    const joined = (config: CausewayConfig) => {
+      const { details, reviews } = config.services;
+      Object.assign(details?.instances ?? {}, { dev1: {}, gold: {} });
+      delete reviews?.instances.GROUP_1;
+    };
+    const names = (all: readonly Resource[]) =>
+      all.map(({ kind, metadata, spec }) => [
+        kind,
+        metadata.name,
+        kind === 'DestinationRule' ? spec.subsets : [],
+        kind === 'VirtualService'
+          ? (spec.http as HttpRoute[]).map(({ name, match, route }) => [name, match, route])
+          : [],
+        /^causeway-lanes-/.test(metadata.name) && kind === 'EnvoyFilter'
+          ? (
+              spec.configPatches as {
+                patch: { value: { name?: string; cluster_type?: object; route?: { cluster: string } } };
+              }[]
+            ).map(({ patch: { value } }) => [value.name, value.cluster_type, value.route?.cluster])
+          : [],
+      ]);
+    expect(names(resources(joined))).toEqual(names(resources()));
+    expect(JSON.stringify(routes(resources(), 'reviews'))).toContain('dev1>base');
+  });
+
+  it('give a chain as many tries as it has lanes with instances, so that an absent one’s does not go to the baseline', () => {
+    const retries = (service: string, token: string, change?: (config: CausewayConfig) => void) => {
+      const route = routes(resources(change), service).find(({ match }) =>
+        JSON.stringify(match)?.includes(`"${token}"`),
+      );
+      return (route as unknown as { retries: { attempts: number } }).retries.attempts;
+    };
+    expect(retries('ratings', 'dev1>base')).toBe(2);
+    expect(retries('reviews', 'dev1>base')).toBe(1);
+    expect(retries('reviews', 'GROUP_2>GROUP_1>base')).toBe(3);
+    expect(retries('ratings', 'GROUP_2>GROUP_1>base')).toBe(1);
+    expect(retries('productpage', 'gold')).toBe(1);
+    expect(retries('details', 'gold')).toBe(0);
+  });
+
+  it('lead to the baseline until the patch with the chain’s own cluster is there, but never out of a strict lane', () => {
+    const subsets = (token: string) =>
+      routes(resources(), 'ratings')
+        .filter(({ match }) => JSON.stringify(match)?.includes(`"${token}"`))
+        .flatMap(({ route = [] }) => route.map(({ destination }) => (destination as JsonObject).subset));
+    expect(new Set(subsets('dev1>base'))).toEqual(new Set(['base']));
+    expect(new Set(subsets('gold'))).toEqual(new Set(['gold']));
   });
 
   it('walk it by an aggregate cluster where proxies are older, each lane once', () => {
@@ -108,9 +155,11 @@ describe('the resources', () => {
     expect(JSON.stringify(named(all, 'EnvoyFilter', 'causeway-lanes-ratings'))).toContain('previous_priorities');
   });
 
-  it('answer 503 for a strict lane without an instance, and lead nowhere else', () => {
-    const gold = routes(resources(), 'details').filter(({ match }) => JSON.stringify(match)?.includes('"gold"'));
-    expect(gold.map(({ directResponse, route }) => [directResponse, route])).toEqual([[{ status: 503 }, undefined]]);
+  it('lead nowhere else for a strict lane without an instance', () => {
+    const all = resources();
+    const gold = clusters(all, 'details').filter(({ name }) => name.includes('|gold|'));
+    const member = { name: 'outbound|9080|gold|details.default.svc.cluster.local' };
+    expect(gold.map(({ cluster_type }) => cluster_type.typed_config.clusters)).toEqual([[member, member]]);
   });
 
   it('name a lane’s Pods by the labels that the file gives them', () => {
