@@ -25,20 +25,32 @@ export interface CentreAccess {
   readonly instance: string | null;
 }
 
+/** What the agent needs of its proxy. */
+export interface AgentPlace {
+  /** Envoy's address of its own admin interface; see {@link socketFile}. */
+  readonly admin: JsonObject;
+  /** The module, a file on the proxy. */
+  readonly wasmPath: string;
+  /** That of the filters, with which it shares data. Default: `causeway`. */
+  readonly vmId?: string;
+  readonly centre?: CentreAccess | undefined;
+}
+
+/** A Unix socket as Envoy's address. */
+export function socketFile(path: string): JsonObject {
+  return { pipe: { path } };
+}
+
 /** Fields of the bootstrap: the singleton and the clusters by which it asks. */
-export function agentFields(
-  agent: AgentSettings,
-  adminSocket: string,
-  wasmPath: string,
-  centre?: CentreAccess,
-): JsonObject {
+export function agentFields(agent: AgentSettings, place: AgentPlace): JsonObject {
+  const { admin, centre } = place;
   return {
-    bootstrap_extensions: [agentExtension(agent, wasmPath, centre)],
-    static_resources: { clusters: [adminCluster(adminSocket), ...(centre ? [centre.cluster] : [])] },
+    bootstrap_extensions: [agentExtension(agent, place)],
+    static_resources: { clusters: [adminCluster(admin), ...(centre ? [centre.cluster] : [])] },
   };
 }
 
-function agentExtension(agent: AgentSettings, wasmPath: string, centre: CentreAccess | undefined): JsonObject {
+function agentExtension(agent: AgentSettings, { wasmPath, vmId = 'causeway', centre }: AgentPlace): JsonObject {
   const configuration = {
     admin: ADMIN_CLUSTER,
     intervalMs: agent.intervalMs,
@@ -55,7 +67,7 @@ function agentExtension(agent: AgentSettings, wasmPath: string, centre: CentreAc
         root_id: 'agent',
         vm_config: {
           // Of the filters too: one shared data. The role makes it a VM of its own.
-          vm_id: 'causeway',
+          vm_id: vmId,
           runtime: 'envoy.wasm.runtime.v8',
           code: { local: { filename: wasmPath } },
           configuration: text('agent'),
@@ -66,18 +78,20 @@ function agentExtension(agent: AgentSettings, wasmPath: string, centre: CentreAc
   };
 }
 
-export function adminCluster(socket: string): JsonObject {
-  const endpoint = { address: { pipe: { path: socket } } };
+export function adminCluster(address: JsonObject): JsonObject {
   return {
     name: ADMIN_CLUSTER,
     alt_stat_name: 'causeway_admin',
     type: 'STATIC',
     connect_timeout: seconds(1_000),
-    load_assignment: { cluster_name: ADMIN_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint }] }] },
+    load_assignment: { cluster_name: ADMIN_CLUSTER, endpoints: [{ lb_endpoints: [{ endpoint: { address } }] }] },
     // The agent asks for one thing after the other, twice at once at most.
     circuit_breakers: { thresholds: [{ max_connections: 2, max_pending_requests: 4, max_requests: 4 }] },
   };
 }
+
+/** How often the overload manager looks: its monitor of CPU smooths by the look, over five seconds at this pace. */
+export const OVERLOAD_REFRESH = '0.25s';
 
 /** Of the overload manager: what the agent reads as CPU pressure. No action hangs on it here. */
 export function cpuMonitor(agent: AgentSettings): JsonObject {

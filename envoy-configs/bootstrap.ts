@@ -1,4 +1,12 @@
-import { ADMIN_CLUSTER, adminCluster, agentFields, type CentreAccess, cpuMonitor } from './agent.ts';
+import {
+  ADMIN_CLUSTER,
+  adminCluster,
+  agentFields,
+  type CentreAccess,
+  cpuMonitor,
+  OVERLOAD_REFRESH,
+  socketFile,
+} from './agent.ts';
 import { centreCluster } from './centre.ts';
 import { findInstance, type JsonObject, type Mesh } from './mesh.ts';
 import type { RenderTarget } from './rendered.ts';
@@ -29,12 +37,11 @@ export function bootstrap(mesh: Mesh, node: BootstrapNode, target: RenderTarget)
     node: { id: node.id, cluster: node.cluster, metadata: { mesh: mesh.name, ...node.metadata } },
     ...common(mesh, node, target.adminSocket(node.id)),
     ...(mesh.agent
-      ? agentFields(
-          mesh.agent,
-          target.adminSocket(node.id),
-          target.agentWasmPath ?? target.wasmPath,
-          centreOf(mesh, node, target),
-        )
+      ? agentFields(mesh.agent, {
+          admin: socketFile(target.adminSocket(node.id)),
+          wasmPath: target.agentWasmPath ?? target.wasmPath,
+          centre: centreOf(mesh, node, target),
+        })
       : {}),
     dynamic_resources: {
       lds_config: fileSource(dir, PATHS.listeners),
@@ -71,7 +78,7 @@ function common(mesh: Mesh, node: BootstrapNode, adminSocket: string): JsonObjec
       worker_watchdog: { miss_timeout: '0.5s', megamiss_timeout: '5s', kill_timeout: '60s' },
     },
     overload_manager: {
-      refresh_interval: '0.25s',
+      refresh_interval: OVERLOAD_REFRESH,
       resource_monitors: [
         {
           name: 'envoy.resource_monitors.fixed_heap',
@@ -123,5 +130,5 @@ export function staticBootstrap(
 /** The agent's own clusters, of which one leads to the admin, wherever that is. */
 function agentClusters(dynamic: JsonObject, adminSocket: string): JsonObject[] {
   const { clusters = [] } = (dynamic.static_resources ?? {}) as { clusters?: readonly JsonObject[] };
-  return clusters.map((cluster) => (cluster.name === ADMIN_CLUSTER ? adminCluster(adminSocket) : cluster));
+  return clusters.map((cluster) => (cluster.name === ADMIN_CLUSTER ? adminCluster(socketFile(adminSocket)) : cluster));
 }

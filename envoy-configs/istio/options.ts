@@ -21,6 +21,8 @@ export interface IstioOptions {
   readonly appLabel: string;
   readonly fallback: 'composite' | 'aggregate';
   readonly module: ModuleReference;
+  /** Path of the module in every proxy's container, for the agent; null where nothing says one. */
+  readonly agentModule: string | null;
   readonly api: PluginApi;
 }
 
@@ -36,8 +38,13 @@ export function resolveIstio(config: IstioConfig | undefined, module: ModuleRefe
     appLabel: config?.appLabel ?? 'app',
     fallback: config?.fallback ?? 'composite',
     module,
+    agentModule: filePath(config?.agentModule ?? module.url),
     api,
   };
+}
+
+function filePath(url: string): string | null {
+  return url.startsWith('file://') ? url.slice('file://'.length) : null;
 }
 
 /** Full host name of a service. */

@@ -1,12 +1,12 @@
 import { calleesOf, type JsonObject, type Mesh, type Service } from '../mesh.ts';
 import { COVERAGE } from '../observability/filters.ts';
 import { gatewaySections, inboundSections, outboundSections } from '../sections.ts';
-import { statsConfig } from '../stats.ts';
+import { bootstrapOverrides } from './bootstrap.ts';
 import { laneSubset, lanesOf } from './chains.ts';
 import { gatewayLaneFilter, serviceFilter } from './clusters.ts';
 import { destinationRule } from './destinations.ts';
 import { faultFilters, gatewayFilter, SERVED_PROPERTY, servedFilter, sidecarFilter } from './filters.ts';
-import { type ConfigMap, configMap, type Resource, resource, yamlOf } from './kube.ts';
+import { type ConfigMap, type Resource, resource, yamlOf } from './kube.ts';
 import { hostOf, type IstioOptions, laneLabels, withClusterNames } from './options.ts';
 import { pluginResource } from './plugins.ts';
 import { gatewayResources, virtualService } from './routes.ts';
@@ -29,17 +29,17 @@ export interface IstioFile {
  * have the labels that `istio.appLabel` and `istio.laneLabel` name. Throws {@link NotOnIstio}.
  */
 export function renderIstio(plain: Mesh, istio: IstioOptions): readonly IstioFile[] {
-  refuse(plain);
+  refuse(plain, istio);
   const mesh = withClusterNames(plain, istio);
   return [
-    { name: '00-bootstrap', resources: [], configMaps: bootstrapOverrides(istio) },
+    { name: '00-bootstrap', resources: [], configMaps: bootstrapOverrides(mesh, istio) },
     ...mesh.services.map((service) => ({ name: `10-${service.name}`, resources: ofService(mesh, service, istio) })),
     { name: '20-sidecars', resources: [...sidecars(mesh, istio), ...servedLanes(mesh, istio)] },
     ...mesh.gateways.map((gateway) => ({ name: `30-${gateway.id}`, resources: ofGateway(mesh, gateway.id, istio) })),
   ];
 }
 
-function refuse(mesh: Mesh): void {
+function refuse(mesh: Mesh, istio: IstioOptions): void {
   const [redirect] = mesh.redirects;
   if (redirect) {
     throw new NotOnIstio(
@@ -52,7 +52,16 @@ function refuse(mesh: Mesh): void {
       `services.${shared.name}.limits.cluster: found ${shared.limits?.cluster.length}, expected none: Istio's own rate limiting filter and descriptors are to be used`,
     );
   }
-  if (mesh.agent !== null) throw new NotOnIstio(`agent: found its settings, expected none: ${COVERAGE.agent?.istio}`);
+  if (mesh.centre !== null) {
+    throw new NotOnIstio(
+      `centre: found ${mesh.centre.address}:${mesh.centre.port}, expected none: what it hears of and decides is outlier-blacklist's and isolation's, which Istio's resources cannot have`,
+    );
+  }
+  if (mesh.agent !== null && istio.agentModule === null) {
+    throw new NotOnIstio(
+      `istio.agentModule: found none, expected file:///path of the module in every proxy's container: the agent starts with the proxy, and istio-agent fetches ${istio.module.url} for filters only; mount it there, or leave out agent`,
+    );
+  }
   const consumer = mesh.services.find(({ brokers }) => brokers.length > 0);
   if (consumer) {
     throw new NotOnIstio(
@@ -164,21 +173,6 @@ function byRoute(sections: JsonObject): JsonObject {
   const { stages: _stages, shard: _shard, ...rest } = fallback;
   return { ...sections, 'lane-fallback': { handOver: 'route', servedProperty: SERVED_PROPERTY, ...rest } };
 }
-
-/**
- * Labels of the filters' metrics, for Envoy's command line: a Pod that names this ConfigMap in its annotation
- * `sidecar.istio.io/bootstrapOverride` gets it when it starts. Pods find it in their own namespace only. An EnvoyFilter for
- * BOOTSTRAP is taken by Istio, and read by nobody since BOOTSTRAP_XDS_AGENT has been removed.
- */
-function bootstrapOverrides(istio: IstioOptions): ConfigMap[] {
-  const data = { [OVERRIDE_FILE]: `${JSON.stringify({ stats_config: statsConfig() }, null, 2)}\n` };
-  return [...new Set([istio.namespace, istio.gatewayNamespace])].map((namespace) =>
-    configMap(namespace, 'causeway-bootstrap', data),
-  );
-}
-
-/** The one file of the ConfigMap that istio-agent looks for. */
-export const OVERRIDE_FILE = 'custom_bootstrap.json';
 
 /** What is written to a file of the rendering. */
 export function yamlOfFile({ resources, configMaps = [] }: IstioFile): string {

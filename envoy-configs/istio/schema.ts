@@ -36,6 +36,13 @@ export const IstioSchema = Type.Object(
           'Where proxies find the module: oci://registry/repository:tag or file:///path on each proxy. Default: file:///etc/causeway/causeway.wasm.',
       }),
     ),
+    agentModule: Type.Optional(
+      Type.String({
+        pattern: '^file:///[!-~]{1,512}$',
+        description:
+          'The module as a file in every proxy’s container, from which the agent starts: file:///path. Default: `module`, where that is a file.',
+      }),
+    ),
   },
   { additionalProperties: false, description: 'For `causeway render istio` alone.' },
 );

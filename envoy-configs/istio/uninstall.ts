@@ -35,7 +35,7 @@ export function istioUninstall(files: readonly IstioFile[], mesh: Mesh): IstioUn
     step('5. What the routes referred to.', kinds('DestinationRule', 'Sidecar')),
     step('6. The filters of the gateways, and the gateways.', [...edges, ...kinds('Gateway')]),
     {
-      what: '7. The override of the bootstrap, when no Pod names it in an annotation any more; it only names metrics.',
+      what: '7. The override of the bootstrap, when no Pod names it in an annotation any more: it has labels of metrics and the agent.',
       commands: files.flatMap(({ configMaps = [] }) => configMaps.map(deletion)),
     },
   ];

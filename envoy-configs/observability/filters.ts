@@ -22,7 +22,7 @@ export interface Alert {
 }
 
 export interface Coverage {
-  /** True, or why Istio's resources cannot have it. */
+  /** True, or why Istio cannot have it. */
   readonly istio: true | string;
   readonly panels: readonly Panel[];
   readonly alerts: readonly Alert[];
@@ -305,8 +305,7 @@ export const COVERAGE: Readonly<Record<string, Coverage>> = {
     doctor: ['override-header'],
   },
   agent: {
-    istio:
-      'a singleton that Envoy reads at its start: only an override of the bootstrap could carry it, with a module that is a file in every proxy’s container; not tested',
+    istio: true,
     panels: [
       { title: 'Age of the agent’s news', expr: 'max by (instance) (causeway_agent_age_milliseconds)', unit: 'ms' },
       { title: 'Polls', expr: rate('causeway_agent_polls_total', 'kind, result'), unit: 'reqps' },

@@ -1,5 +1,7 @@
+import { ADMIN_CLUSTER, adminCluster, socketFile } from '../../envoy-configs/agent.ts';
+import { OVERRIDE_FILE } from '../../envoy-configs/istio/bootstrap.ts';
 import type { IstioOptions } from '../../envoy-configs/istio/options.ts';
-import { type IstioFile, OVERRIDE_FILE } from '../../envoy-configs/istio/render.ts';
+import type { IstioFile } from '../../envoy-configs/istio/render.ts';
 import type { Gateway, Instance, JsonObject, Mesh, Service } from '../../envoy-configs/mesh.ts';
 import type { RenderedNode, RenderTarget } from '../../envoy-configs/rendered.ts';
 import { type NodePlan, planOf } from '../../harness/drivers/driver.ts';
@@ -85,7 +87,7 @@ function node(
     accessLog: target.accessLog(id),
     concurrency: mesh.concurrency,
     // As istio-agent starts Envoy.
-    args: ['--config-yaml', override, '--drain-strategy', 'immediate', '--drain-time-s', '3'],
+    args: ['--config-yaml', withAdmin(override, adminSocket), '--drain-strategy', 'immediate', '--drain-time-s', '3'],
     listeners: identity.listeners,
   };
 }
@@ -123,6 +125,19 @@ function bootstrapOf(identity: Identity, adminSocket: string, xds: string): Json
     },
     admin: { address: { pipe: { path: adminSocket, mode: 0o600 } } },
     stats_config: { stats_matcher: { inclusion_list: { patterns: COUNTED } } },
+    // As Istio writes it where a proxy's connections are bounded.
+    overload_manager: {
+      resource_monitors: [
+        {
+          name: 'envoy.resource_monitors.global_downstream_max_connections',
+          typed_config: {
+            '@type':
+              'type.googleapis.com/envoy.extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig',
+            max_active_downstream_connections: 2_147_483_645,
+          },
+        },
+      ],
+    },
     cluster_manager: {
       outlier_detection: {},
       upstream_bind_config: { source_address: { address: identity.source, port_value: 0 } },
@@ -160,6 +175,15 @@ function bootstrapOf(identity: Identity, adminSocket: string, xds: string): Json
       ],
     },
   };
+}
+
+/** All Pods are one network here, so the admin interface of each is a socket of its own; the rest is as rendered. */
+function withAdmin(override: string, adminSocket: string): string {
+  return JSON.stringify(JSON.parse(override), (key, value: unknown) =>
+    key === 'clusters' && Array.isArray(value)
+      ? value.map((cluster) => (cluster.name === ADMIN_CLUSTER ? adminCluster(socketFile(adminSocket)) : cluster))
+      : value,
+  );
 }
 
 /** The override that Pods of a namespace name in their annotation. */

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, createServer as createSocketServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { agentFields, cpuMonitor } from '../../envoy-configs/agent.ts';
+import { agentFields, cpuMonitor, socketFile } from '../../envoy-configs/agent.ts';
 import type { AgentSettings, JsonObject } from '../../envoy-configs/mesh.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { type Envoy, startEnvoy } from '../../harness/envoy/launcher.ts';
@@ -164,7 +164,8 @@ class Door {
 
 function bootstrap(options: AgentEnvoyOptions, adminSocket: string, door: string, appPort: number): JsonObject {
   const text = (value: string) => ({ '@type': 'type.googleapis.com/google.protobuf.StringValue', value });
-  const fields = options.agent === null ? {} : agentFields(options.agent, door, options.module);
+  const fields =
+    options.agent === null ? {} : agentFields(options.agent, { admin: socketFile(door), wasmPath: options.module });
   const { static_resources: resources, ...rest } = fields as { static_resources?: { clusters: JsonObject[] } };
   const manager = {
     '@type': `${TYPE}.filters.network.http_connection_manager.v3.HttpConnectionManager`,

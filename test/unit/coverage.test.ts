@@ -118,7 +118,9 @@ describe('the healing centre', () => {
 });
 
 it('refuses for Istio what is not there, instead of leaving it out', () => {
-  expect(() => istioText(SWITCHED_ON.agent)).toThrow(NotOnIstio);
+  expect(() => istioText((config) => Object.assign(config, { centre: {} }))).toThrow(NotOnIstio);
+  const isolated = (config: CausewayConfig) => Object.assign(config, { isolation: {} });
+  expect(() => istioText(isolated)).toThrow(NotOnIstio);
 });
 
 describe('what is rendered', () => {

@@ -69,6 +69,55 @@ describe('the override of the bootstrap', () => {
   });
 });
 
+describe('the agent', () => {
+  const OCI = { url: 'oci://registry.example/causeway:1', sha256: 'a'.repeat(64) };
+  const override = (api: PluginApi, istio: CausewayConfig['istio'] = {}, module = FILE) => {
+    const config = { ...(parse(DEMO) as CausewayConfig), agent: { cpu: 'container' as const } };
+    const files = renderIstio(resolveMesh(config), resolveIstio(istio, module, api));
+    const [map] = files.flatMap(({ configMaps = [] }) => configMaps);
+    return JSON.parse(map?.data['custom_bootstrap.json'] ?? '') as {
+      stats_config: JsonObject;
+      bootstrap_extensions: [{ typed_config: { config: { vm_config: { vm_id: string; code: JsonObject } } } }];
+      static_resources: { clusters: [{ load_assignment: JsonObject }] };
+      overload_manager: { resource_monitors: [{ typed_config: JsonObject }] };
+    };
+  };
+
+  it('comes by the override, asks the admin of Istio’s proxies, and for statistics that Istio leaves out', () => {
+    const { stats_config, static_resources, overload_manager } = override('envoyfilter');
+    expect(stats_config).toMatchObject(statsConfig());
+    expect(stats_config.stats_matcher).toEqual({
+      inclusion_list: { patterns: [{ prefix: 'overload.envoy.resource_monitors.cpu_utilization' }] },
+    });
+    expect(static_resources.clusters[0].load_assignment).toMatchObject({
+      endpoints: [
+        { lb_endpoints: [{ endpoint: { address: { socket_address: { address: '127.0.0.1', port_value: 15000 } } } }] },
+      ],
+    });
+    expect(overload_manager.resource_monitors[0].typed_config.mode).toBe('CONTAINER');
+  });
+
+  it('shares data with the filters, whichever resource puts them in', () => {
+    const idOf = (api: PluginApi) => override(api).bootstrap_extensions[0].typed_config.config.vm_config.vm_id;
+    expect([idOf('envoyfilter'), idOf('trafficextension'), idOf('wasmplugin')]).toEqual(['causeway', '', '']);
+    expect(JSON.stringify(resources())).toContain('"vm_id":"causeway"');
+  });
+
+  it('needs the module as a file, and says so', () => {
+    const code = (istio: CausewayConfig['istio'], module = FILE) =>
+      override('envoyfilter', istio, module).bootstrap_extensions[0].typed_config.config.vm_config.code;
+    expect(code({})).toEqual({ local: { filename: '/etc/causeway/causeway.wasm' } });
+    expect(code({ agentModule: 'file:///mnt/agent.wasm' }, OCI)).toEqual({ local: { filename: '/mnt/agent.wasm' } });
+    expect(() => override('envoyfilter', {}, OCI)).toThrow(/^istio\.agentModule: found none, expected file:\/\/\/path/);
+  });
+
+  it('has no healing centre', () => {
+    expect(() => resources((config) => Object.assign(config, { centre: {} }))).toThrow(
+      /^centre: found 127\.0\.0\.1:7070, expected none/,
+    );
+  });
+});
+
 describe('the resources', () => {
   it('have unique names, a priority on every EnvoyFilter, and one label to delete all of them by', () => {
     for (const api of ['envoyfilter', 'trafficextension', 'wasmplugin'] as const) {
@@ -225,6 +274,7 @@ describe('the section istio', () => {
     ['module: https://x/y.wasm', 'istio.module'],
     ['namespace: Not_A_Name', 'istio.namespace'],
     ['gatewaySelector: {}', 'istio.gatewaySelector'],
+    ['agentModule: oci://x/y', 'istio.agentModule'],
     ['wat: 1', 'istio.wat'],
   ])('refuses %s', (line, field) => {
     expect(() => parseConfig(`${DEMO}\nistio: { ${line} }\n`, 'x.yaml')).toThrow(field);
