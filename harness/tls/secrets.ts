@@ -43,9 +43,9 @@ export async function issueSecrets(
   const authority = await Authority.open(state.authority, mesh.name);
   const { nodeDir } = state.target('');
   const issued: string[] = [];
-  const nodes = [...mesh.gateways, ...allInstances(mesh)].map(({ id }) => ({
-    ...{ id, name: nodeName(mesh, id), folder: secretsFolder(nodeDir(id)) },
-  }));
+  const nodes = [...mesh.gateways, ...allInstances(mesh)].map(({ id }) => {
+    return { id, name: nodeName(mesh, id), folder: secretsFolder(nodeDir(id)) };
+  });
   const centre = mesh.centre === null ? [] : [{ id: CENTRE, name: CENTRE, folder: secretsFolder(state.centre) }];
   for (const { id, name, folder } of [...nodes, ...centre]) {
     if (only !== undefined && !only.includes(name)) continue;

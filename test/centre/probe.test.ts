@@ -61,12 +61,8 @@ interface ServerOptions {
 
 /** Takes TLS alone, and only from who has a certificate of our authority. */
 function encrypted({ handler = well, identity = certificate, only = true }: ServerOptions = {}) {
-  const server = createEncrypted(
-    {
-      ...{ cert: identity.certificate, key: identity.key, ca: ours.root, requestCert: true, rejectUnauthorized: true },
-    },
-    handler,
-  );
+  const { certificate: cert, key } = identity;
+  const server = createEncrypted({ cert, key, ca: ours.root, requestCert: true, rejectUnauthorized: true }, handler);
   return at(server, { serverName: 'reviews', identity: REVIEWS, only });
 }
 
