@@ -21,8 +21,9 @@ setup: node_modules/.package-lock.json ## install the pinned npm packages and th
 	@$(TSX) harness/envoy/install.ts
 
 .PHONY: generate
-generate: node_modules/.package-lock.json ## write everything that is generated from the schemas
+generate: node_modules/.package-lock.json ## write everything that is generated and committed
 	@$(TSX) tools/generate.ts
+	@$(TSX) envoy-configs/publish.ts
 
 .PHONY: build
 build: node_modules/.package-lock.json ## compile build/causeway.wasm, bundle build/causeway.mjs

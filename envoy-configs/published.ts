@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { parse, stringify } from 'yaml';
+import { formatted } from '../tools/formatted.ts';
 import { DEFAULT_MODULE, resolveIstio } from './istio/options.ts';
 import { renderIstio, yamlOfFile } from './istio/render.ts';
 import { renderObservability } from './observability/render.ts';
@@ -10,7 +11,7 @@ import { type CausewayConfig, CausewaySchema } from './schema.ts';
 
 /**
  * Files that the sources decide and that are committed, to be read without running anything: the schema of `causeway.yaml`
- * for editors, and what Bookinfo renders to, as YAML, for people. A test holds them current; running this file writes them.
+ * for editors, and what Bookinfo renders to, as YAML, for people. A test holds them current; `make generate` writes them.
  */
 
 /** Paths below the repository's root. */
@@ -35,8 +36,8 @@ export function published(root: string): { path: string; text: string }[] {
   const nodes = renderMesh(mesh, TARGET).filter(({ id }) => SHOWN.includes(id));
   // By path, so that the text does not change with the module's digest.
   const istio = resolveIstio(config.istio, { url: DEFAULT_MODULE, sha256: '' }, 'envoyfilter');
-  return [
-    { path: SCHEMA_PATH, text: `${JSON.stringify(CausewaySchema, null, 2)}\n` },
+  const files = [
+    { path: SCHEMA_PATH, text: JSON.stringify(CausewaySchema, null, 2) },
     ...nodes.flatMap((node) =>
       Object.entries(node.files).map(([path, text]) => ({
         path: `${BOOKINFO}/rendered/${node.id}/${path.replace(/json$/, 'yaml')}`,
@@ -49,4 +50,5 @@ export function published(root: string): { path: string; text: string }[] {
       text: yamlOfFile(file),
     })),
   ];
+  return files.map(({ path, text }) => ({ path, text: path.endsWith('.json') ? formatted(path, text) : text }));
 }

@@ -6,12 +6,12 @@
  *   filters/<name>/README.md           the tables between `<!-- config … -->` markers
  * `--check` writes nothing and fails when one of them is stale.
  */
-import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { IstioSchema } from '../envoy-configs/istio/schema.ts';
 import { CausewaySchema } from '../envoy-configs/schema.ts';
+import { formatted } from './formatted.ts';
 import { checker } from './schema-ajv.ts';
 import { configTable, withTables } from './schema-docs.ts';
 import { FORMATS } from './schema-formats.ts';
@@ -46,7 +46,10 @@ export async function generate(): Promise<Generated[]> {
   checkDefaults(sources, definitions);
   const published = [...sources.filters, [SUITE, suite] as const].map(([name, schema]) => ({
     path: `envoy-configs/schemas/${name}.json`,
-    text: formatted(`envoy-configs/schemas/${name}.json`, publishable(name, schema, definitions)),
+    text: formatted(
+      `envoy-configs/schemas/${name}.json`,
+      JSON.stringify(publishable(name, schema, definitions), null, 2),
+    ),
   }));
   return [
     { path: 'filters/sections.gen.ts', text: sectionsModule(inSuite(sources)) },
@@ -99,19 +102,6 @@ function suiteSchema(filters: readonly string[]): SchemaNode {
 function publishable(name: string, schema: SchemaNode, definitions: Readonly<Record<string, SchemaNode>>): object {
   const needed = [...reachable(schema, definitions)].sort().map((key) => [key, definitions[key]]);
   return { $schema: DIALECT, title: name, ...schema, ...(needed.length > 0 && { $defs: Object.fromEntries(needed) }) };
-}
-
-/** As the repository's formatter leaves it, so that formatting makes nothing stale. */
-function formatted(path: string, value: object): string {
-  const biome = join(ROOT, 'node_modules/.bin/biome');
-  const { status, stdout, stderr } = spawnSync(biome, ['format', `--stdin-file-path=${path}`], {
-    cwd: ROOT,
-    encoding: 'utf8',
-    input: JSON.stringify(value, null, 2),
-    timeout: 30_000,
-  });
-  if (status !== 0) throw new Error(`${path}: the formatter failed: ${stderr}`);
-  return stdout;
 }
 
 /** The defaults are values that the module adds by itself, so they must hold. */
