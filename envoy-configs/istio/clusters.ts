@@ -7,9 +7,9 @@ import { hostOf, type IstioOptions } from './options.ts';
 import { gatewayRoutes, type LaneRoute, laneRoutes, memberSubsets, triesOf } from './routes.ts';
 
 /**
- * How a chain of lanes is walked where each lane is a cluster of its own: a composite cluster for each chain, whose n-th
- * member gets the n-th try; a member without a usable host passes within the same try. Why not an aggregate cluster, unless
- * proxies are too old, or the agent's host list is measured in filters/lane-fallback/README.md.
+ * How a chain of lanes is walked where each lane is a cluster of its own: a cluster for each chain, whose n-th member gets the
+ * n-th try; a member without a usable host passes within the same try. An aggregate cluster does so by priorities and is in every
+ * proxy; a composite one does it better and is not in Istio's own. Both, and the agent's host list, are measured in filters/lane-fallback/README.md.
  */
 
 const TYPE = 'type.googleapis.com/envoy.extensions';
@@ -41,8 +41,8 @@ export function gatewayLaneFilter(mesh: Mesh, gateway: Gateway, istio: IstioOpti
   return envoyFilter(`causeway-lanes-${gateway.id}`, istio.gatewayNamespace, patches, istio.gatewaySelector);
 }
 
-/** Name of the composite cluster of a chain; the default chain has none. */
-function compositeName(service: Service, token: string, istio: IstioOptions): string {
+/** Name of the cluster of a chain; the default chain has none. */
+function chainCluster(service: Service, token: string, istio: IstioOptions): string {
   return `causeway|${service.port}|${token}|${hostOf(service, istio)}`;
 }
 
@@ -64,7 +64,7 @@ function clusterPatches(
     patch: {
       operation: 'ADD',
       value: {
-        name: compositeName(service, chain.token, istio),
+        name: chainCluster(service, chain.token, istio),
         alt_stat_name: `causeway_${service.name}_${chain.label}`,
         connect_timeout: seconds(CONNECT_TIMEOUT_MS),
         lb_policy: 'CLUSTER_PROVIDED',
@@ -101,7 +101,7 @@ const NEXT_PRIORITY: JsonObject = {
 /** Concurrent retries of one service from one proxy; Envoy's default of three would turn fallback off under load. */
 const MAX_RETRIES = 204;
 
-/** Gives routes their composite clusters, and the retry condition that a VirtualService has no words for. */
+/** Gives routes their chains' clusters, and the retry condition that a VirtualService has no words for. */
 function routePatches(
   mesh: Mesh,
   service: Service,
@@ -116,7 +116,7 @@ function routePatches(
       operation: 'MERGE',
       value: {
         route: {
-          ...(chain === null ? {} : { cluster: compositeName(service, chain.token, istio) }),
+          ...(chain === null ? {} : { cluster: chainCluster(service, chain.token, istio) }),
           retry_policy: {
             num_retries: triesOf(mesh, chain) - 1,
             retriable_headers: NEVER_SEEN_HEADERS.map((name) => ({ name, string_match: { exact: '1' } })),

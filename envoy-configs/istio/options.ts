@@ -36,7 +36,7 @@ export function resolveIstio(config: IstioConfig | undefined, module: ModuleRefe
     domain: config?.domain ?? 'cluster.local',
     laneLabel: config?.laneLabel ?? 'lane',
     appLabel: config?.appLabel ?? 'app',
-    fallback: config?.fallback ?? 'composite',
+    fallback: config?.fallback ?? 'aggregate',
     module,
     agentModule: filePath(config?.agentModule ?? module.url),
     api,

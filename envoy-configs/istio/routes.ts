@@ -8,7 +8,7 @@ import { hostOf, type IstioOptions } from './options.ts';
 
 /**
  * VirtualServices: one route for each chain that a request may ask for, matched on the exact text of the filter's header,
- * and the baseline behind them. A route's name ties it to the patch that gives it its composite cluster (clusters.ts).
+ * and the baseline behind them. A route's name ties it to the patch that gives it its chain's cluster (clusters.ts).
  */
 
 /** A route as VirtualService and EnvoyFilter both need to know it. */

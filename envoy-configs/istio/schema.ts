@@ -26,7 +26,7 @@ export const IstioSchema = Type.Object(
     fallback: Type.Optional(
       Type.Enum(['composite', 'aggregate'], {
         description:
-          'How a chain of lanes is walked. composite needs proxies of Envoy 1.40 and later that are built with it, which Istio’s own are not; aggregate works with any, but leaves a lane in part while some of its instances are unhealthy. Default composite.',
+          'How a chain of lanes is walked. aggregate works with any proxy, but leaves a lane in part while some of its instances are ejected; composite does not, and needs proxies of Envoy 1.40 and later that are built with it, which Istio’s own are not. Default aggregate.',
       }),
     ),
     module: Type.Optional(

@@ -6,14 +6,18 @@ import { type IstioStory, openIstioStory } from './story-stage.ts';
 
 let story: IstioStory;
 
-beforeAll(async () => {
-  story = await openIstioStory({ network: '127.80', scale: scale() });
-}, 30 * 60_000);
-
-afterAll(() => story?.close());
-
 // The scenes and what they assert are those of the local demo; only who configures the Envoys differs.
-describe("the lane story on Istio's configuration", () => {
+describe.each([
+  ['aggregate', '127.80'],
+  ['composite', '127.75'],
+] as const)("the lane story on Istio's configuration, with %s clusters", (fallback, network) => {
+  beforeAll(async () => {
+    const edit = (text: string) => `${text}istio: { fallback: ${fallback} }\n`;
+    story = await openIstioStory({ network, scale: scale(), edit });
+  }, 30 * 60_000);
+
+  afterAll(() => story?.close());
+
   for (const scene of STORY) {
     it(`${scene.number}. ${scene.title}`, async () => {
       const result = await playScene(scene, story.stage);

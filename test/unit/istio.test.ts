@@ -118,6 +118,10 @@ describe('the agent', () => {
   });
 });
 
+const composite = (config: CausewayConfig) => {
+  config.istio = { fallback: 'composite' };
+};
+
 describe('the resources', () => {
   it('have unique names, a priority on every EnvoyFilter, and one label to delete all of them by', () => {
     for (const api of ['envoyfilter', 'trafficextension', 'wasmplugin'] as const) {
@@ -129,8 +133,8 @@ describe('the resources', () => {
     }
   });
 
-  it('walk a chain by a composite cluster of its lanes', () => {
-    const all = resources();
+  it('walk a chain by a composite cluster of its lanes where proxies have it', () => {
+    const all = resources(composite);
     const host = 'reviews.default.svc.cluster.local';
     const member = (subset: string) => ({ name: `outbound|9080|${subset}|${host}` });
     const group = clusters(all, 'reviews').find(({ name }) => name.includes('GROUP_2>GROUP_1>base'));
@@ -192,10 +196,9 @@ describe('the resources', () => {
     expect(new Set(subsets('gold'))).toEqual(new Set(['gold']));
   });
 
-  it('walk it by an aggregate cluster where proxies are older, each lane once', () => {
-    const all = resources((config) => {
-      config.istio = { fallback: 'aggregate' };
-    });
+  it('walk it by an aggregate cluster else, since Istio’s own proxies have no other: each lane once', () => {
+    const all = resources();
+    expect(JSON.stringify(all)).not.toContain('composite');
     const [first] = clusters(all, 'ratings');
     expect(first?.cluster_type.name).toBe('envoy.clusters.aggregate');
     expect(new Set(first?.cluster_type.typed_config.clusters).size).toBe(
@@ -205,7 +208,7 @@ describe('the resources', () => {
   });
 
   it('lead nowhere else for a strict lane without an instance', () => {
-    const all = resources();
+    const all = resources(composite);
     const gold = clusters(all, 'details').filter(({ name }) => name.includes('|gold|'));
     const member = { name: 'outbound|9080|gold|details.default.svc.cluster.local' };
     expect(gold.map(({ cluster_type }) => cluster_type.typed_config.clusters)).toEqual([[member, member]]);
