@@ -82,7 +82,8 @@ export function gatewayRoutes(mesh: Mesh, gateway: Gateway, service: Service, po
 export function triesOf(mesh: Mesh, chain: RoutedChain | null): number {
   const base = laneSubset(mesh.baseline);
   const { subsets, present } = chain ?? { subsets: [base], present: 1 };
-  return Math.max(present, 1) + (present === 1 || (present > 1 && subsets.at(-1) === base) ? 1 : 0);
+  // Never one alone: Istio refuses a policy of retries that makes none.
+  return Math.max(present, 1) + (present <= 1 || subsets.at(-1) === base ? 1 : 0);
 }
 
 /** Subsets by try. */

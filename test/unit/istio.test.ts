@@ -184,7 +184,7 @@ describe('the resources', () => {
     expect(retries('reviews', 'GROUP_2>GROUP_1>base')).toBe(3);
     expect(retries('ratings', 'GROUP_2>GROUP_1>base')).toBe(1);
     expect(retries('productpage', 'gold')).toBe(1);
-    expect(retries('details', 'gold')).toBe(0);
+    expect(retries('details', 'gold')).toBe(1);
   });
 
   it('lead to the baseline until the patch with the chain’s own cluster is there, but never out of a strict lane', () => {
