@@ -9,6 +9,7 @@ import asc from 'assemblyscript/asc';
 import { bundle, bundlePage } from './bundle.ts';
 
 export const ROOT = join(import.meta.dirname, '..');
+const CONFIG = 'asconfig.json';
 const ABI_FILE = 'filters/sdk/abi/imports.ts';
 
 /** Every import the module may have, as `module.name`: exactly the declarations of the SDK's ABI file. */
@@ -25,16 +26,16 @@ export function forbiddenImports(wasm: Uint8Array<ArrayBuffer>): string[] {
     .filter((name) => !allowed.has(name));
 }
 
-/** Compiles one AssemblyScript entry with the release target of asconfig.json; throws with the compiler's words. */
+/** Compiles one AssemblyScript entry, and no other, with the release target of asconfig.json; throws with the compiler's words. */
 export async function compile(
   entry: string,
   outFile: string,
   flags: readonly string[] = [],
 ): Promise<Uint8Array<ArrayBuffer>> {
   const { error, stderr } = await asc.main(
-    [entry, '--config', 'asconfig.json', '--target', 'release', '--outFile', outFile, ...flags],
+    [entry, '--config', CONFIG, '--target', 'release', '--outFile', outFile, ...flags],
     {
-      readFile: (name, baseDir) => readText(join(baseDir, name)),
+      readFile: (name, baseDir) => (name === CONFIG ? settings() : readText(join(baseDir, name))),
       writeFile: (name, contents, baseDir) => {
         writeFileSync(join(baseDir, name), contents);
       },
@@ -51,6 +52,11 @@ export async function compile(
     );
   }
   return wasm;
+}
+
+/** Its own entries would be compiled beside the one that is asked for. */
+function settings(): string {
+  return JSON.stringify({ ...JSON.parse(readFileSync(join(ROOT, CONFIG), 'utf8')), entries: [] });
 }
 
 function readText(path: string): string | null {

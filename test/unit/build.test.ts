@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { allowedImports, compile, forbiddenImports, ROOT } from '../../tools/build.ts';
@@ -9,6 +9,7 @@ import { allowedImports, compile, forbiddenImports, ROOT } from '../../tools/bui
  * 64 KiB, stands in test/targets.json and is judged by the bench.
  */
 const MAX_MODULE = 172 * 1024;
+const BUILT = 'build/causeway.wasm';
 
 let dir: string;
 
@@ -17,6 +18,19 @@ beforeAll(() => {
   dir = mkdtempSync('build/build-test-');
 });
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+/** What `make build` has left in another process, where no source is younger; else compiled once more. */
+async function earlier(): Promise<Uint8Array<ArrayBuffer>> {
+  const sources = ['asconfig.json', 'package-lock.json', 'tools/build.ts', ...filesBelow('filters')];
+  const youngest = Math.max(...sources.map((path) => statSync(path).mtimeMs));
+  const isCurrent = existsSync(BUILT) && statSync(BUILT).mtimeMs > youngest;
+  return isCurrent ? new Uint8Array(readFileSync(BUILT)) : compile('filters/suite.ts', join(dir, 'second.wasm'));
+}
+
+function filesBelow(folder: string): string[] {
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
 
 const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -28,8 +42,7 @@ describe('the build', () => {
   });
 
   it('gives the same module for the same source, byte for byte', async () => {
-    const second = await compile('filters/suite.ts', join(dir, 'second.wasm'));
-    expect(sha256(second)).toBe(sha256(wasm));
+    expect(sha256(await earlier())).toBe(sha256(wasm));
   });
 
   it(`keeps the module within ${MAX_MODULE} bytes without its name section`, () => {
