@@ -43,6 +43,10 @@ export class IstioDeployment implements RunningMesh {
   private starting: ReadonlySet<string> = new Set();
   /** What concerns the proxies of Pods that are going: theirs until they have ended. */
   private leaving: ResourceFiles = {};
+  /** What {@link kubectl} has deleted of the rendering. */
+  private readonly deleted = new Set<string>();
+  /** Resources that are nobody's rendering. */
+  private own: readonly object[] = [];
   private current: Meaning;
   private loaded: LoadedConfig;
 
@@ -134,6 +138,27 @@ export class IstioDeployment implements RunningMesh {
     await this.plane.apply(() => this.files());
   }
 
+  /** `kubectl apply` of somebody's own resources. */
+  async add(own: readonly object[]): Promise<void> {
+    const versions = await this.versions();
+    this.own = [...this.own, ...own];
+    await this.plane.apply(() => this.files());
+    await this.accepted(versions);
+  }
+
+  /** Runs lines of `kubectl delete` one after the other, without waiting between them, and waits until proxies have it all. */
+  async kubectl(lines: readonly string[]): Promise<void> {
+    const versions = await this.versions();
+    for (const line of lines) {
+      const [, kind, name, namespace] =
+        /^kubectl delete (\S+) (\S+) --namespace (\S+) --ignore-not-found$/.exec(line) ?? [];
+      if (kind === undefined) throw new Error(`not a line that deletes: ${line}`);
+      this.deleted.add(`${kind}/${namespace}/${name}`);
+      await this.plane.apply(() => this.files());
+    }
+    await this.accepted(versions);
+  }
+
   async stop(): Promise<void> {
     await this.options.driver.down();
     await this.plane.stop();
@@ -141,7 +166,14 @@ export class IstioDeployment implements RunningMesh {
 
   private files() {
     const ready = (id: string) => !this.notReady.has(id) && !this.starting.has(id);
-    return withWorkloads(filesOf(this.options, this.current, ready), this.leaving);
+    const left = this.current.rendered.map((file) => ({
+      ...file,
+      resources: file.resources.filter(
+        ({ kind, metadata }) => !this.deleted.has(`${kind.toLowerCase()}/${metadata.namespace}/${metadata.name}`),
+      ),
+    }));
+    const files = filesOf(this.options, { ...this.current, rendered: left }, ready);
+    return { ...withWorkloads(files, this.leaving), '95-own': this.own };
   }
 
   /** Counts of what each Envoy has taken and refused so far. */
