@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Agent, request as httpRequest } from 'node:http';
 import { parse, stringify } from 'yaml';
-import { findInstance, type Instance, type Mesh } from '../../envoy-configs/mesh.ts';
+import { calleesOf, findInstance, type Instance, type Mesh } from '../../envoy-configs/mesh.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
 import { type Hop, isHop } from '../bookinfo/hop.ts';
 import { type LoadedConfig, parseConfig } from '../config/load.ts';
@@ -173,16 +173,24 @@ export class Stage {
     await writeFile(file, text);
   }
 
-  /** Waits until every proxy that knows an instance sees it healthy. */
+  /** Waits until every proxy that calls an instance has it among its endpoints, and healthy. */
   async healthy(id: string, deadlineMs = 15_000): Promise<void> {
-    const { address } = this.instance(id);
+    const { address, service } = this.instance(id);
+    const callers = new Set(
+      [
+        ...this.mesh.gateways.filter(({ routes }) => routes.some((route) => route.service === service)),
+        ...this.mesh.services
+          .filter((caller) => calleesOf(this.mesh, caller).some(({ name }) => name === service))
+          .flatMap(({ instances }) => instances),
+      ].map((caller) => caller.id),
+    );
     for (const { id: caller, adminSocket } of this.claimants) {
-      if (caller === id) continue;
+      if (!callers.has(caller)) continue;
       const look = async () => {
-        const sick = (await new EnvoyAdmin(adminSocket).hosts()).filter(
-          (host) => host.address === address && host.unhealthy.length > 0,
-        );
-        return sick[0] ? notYet(`${sick[0].cluster}: ${sick[0].unhealthy.join(', ')}`) : found(undefined);
+        const seen = (await new EnvoyAdmin(adminSocket).hosts()).filter((host) => host.address === address);
+        const sick = seen.find(({ unhealthy }) => unhealthy.length > 0);
+        if (sick) return notYet(`${sick.cluster}: ${sick.unhealthy.join(', ')}`);
+        return seen.length > 0 ? found(undefined) : notYet('no endpoint');
       };
       await waitUntil(`${caller} sees ${id} healthy`, look, { deadlineMs });
     }

@@ -203,14 +203,17 @@ export class IstioDeployment implements RunningMesh {
       let last = '';
       let since = performance.now();
       const look = async () => {
-        const stats = await admin.stats('(update_success|update_rejected|config_fail|config_reload|_warming.*)$');
+        const stats = await admin.stats(
+          '(update_success|update_rejected|config_fail|config_reload|_warming.*|_draining)$',
+        );
         const refused = [...stats]
           .filter(([name]) => /update_rejected|config_fail$/.test(name))
           .reduce((sum, [, value]) => sum + value, 0);
         if (refused > (before.get(node.id) ?? 0)) throw new GiveUp(`${node.id} refuses what Istio sends`);
-        const warming = [...stats].filter(([name, value]) => name.includes('warming') && value > 0);
+        // What drains still serves connections that are open, as it was told before.
+        const between = [...stats].filter(([name, value]) => /warming|draining/.test(name) && value > 0);
         const now = JSON.stringify([...stats]);
-        if (now !== last || warming.length > 0) {
+        if (now !== last || between.length > 0) {
           last = now;
           since = performance.now();
         }

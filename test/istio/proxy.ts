@@ -86,8 +86,8 @@ function node(
     adminSocket,
     accessLog: target.accessLog(id),
     concurrency: mesh.concurrency,
-    // As istio-agent starts Envoy.
-    args: ['--config-yaml', withAdmin(override, adminSocket), '--drain-strategy', 'immediate', '--drain-time-s', '3'],
+    // As istio-agent starts Envoy, which gives connections 45 s.
+    args: ['--config-yaml', withAdmin(override, adminSocket), '--drain-strategy', 'immediate', '--drain-time-s', '1'],
     listeners: identity.listeners,
   };
 }
