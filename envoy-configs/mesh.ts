@@ -351,3 +351,14 @@ export function calleesOf(mesh: Mesh, service: Service): readonly Service[] {
     ? mesh.services.filter(({ name }) => name !== service.name)
     : mesh.services.filter(({ name }) => service.calls?.includes(name));
 }
+
+/** Every proxy that makes calls, by id, with the names of the services that it calls, each once. */
+export function calleesByProxy(mesh: Mesh): ReadonlyMap<string, readonly string[]> {
+  return new Map([
+    ...mesh.gateways.map(({ id, routes }) => [id, [...new Set(routes.map(({ service }) => service))]] as const),
+    ...mesh.services.flatMap((service) => {
+      const names = calleesOf(mesh, service).map(({ name }) => name);
+      return service.instances.map(({ id }) => [id, names] as const);
+    }),
+  ]);
+}

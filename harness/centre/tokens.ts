@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { TOKEN, tokenPath } from '../../envoy-configs/centre.ts';
-import { calleesOf, type Mesh } from '../../envoy-configs/mesh.ts';
+import { calleesByProxy, type Mesh } from '../../envoy-configs/mesh.ts';
 import { secretsFolder } from '../../envoy-configs/tls.ts';
 import type { StateFolder } from '../drivers/state.ts';
 import { privateFolder, writePrivate } from '../tls/private-files.ts';
@@ -30,7 +30,9 @@ export async function issueTokens(mesh: Mesh, state: Pick<StateFolder, 'target' 
   if (centre === null || centre.credentials !== null) return;
   const { nodeDir } = state.target('');
   const credentials: object[] = [];
-  for (const [id, services] of callers(mesh)) {
+  const healed = new Set(mesh.services.filter(({ healing }) => healing).map(({ name }) => name));
+  for (const [id, callees] of calleesByProxy(mesh)) {
+    const services = callees.filter((name) => healed.has(name));
     const path = tokenPath(centre, id, secretsFolder(nodeDir(id)));
     if (!existsSync(path)) await writeToken(path, newToken());
     credentials.push({ identity: id, role: 'agent', tokenSha256: sha256(tokenIn(path)), services });
@@ -48,17 +50,6 @@ export async function issueTokens(mesh: Mesh, state: Pick<StateFolder, 'target' 
 
 function newToken(): string {
   return randomBytes(TOKEN_BYTES).toString('base64url');
-}
-
-/** Every proxy with the services that it may report on. */
-function callers(mesh: Mesh): [string, string[]][] {
-  const healed = new Set(mesh.services.filter(({ healing }) => healing).map(({ name }) => name));
-  return [
-    ...mesh.gateways.map(({ id, routes }): [string, string[]] => [id, routes.map(({ service }) => service)]),
-    ...mesh.services.flatMap((service) =>
-      service.instances.map(({ id }): [string, string[]] => [id, calleesOf(mesh, service).map(({ name }) => name)]),
-    ),
-  ].map(([id, services]) => [id, [...new Set(services)].filter((name) => healed.has(name))]);
 }
 
 /** Puts a token where a proxy's Envoy watches. */

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { Agent, request as httpRequest } from 'node:http';
 import { parse, stringify } from 'yaml';
-import { calleesOf, findInstance, type Instance, type Mesh } from '../../envoy-configs/mesh.ts';
+import { calleesByProxy, findInstance, type Instance, type Mesh } from '../../envoy-configs/mesh.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
 import { type Hop, isHop } from '../bookinfo/hop.ts';
 import { type LoadedConfig, parseConfig } from '../config/load.ts';
@@ -176,16 +176,9 @@ export class Stage {
   /** Waits until every proxy that calls an instance has it among its endpoints, and healthy. */
   async healthy(id: string, deadlineMs = 15_000): Promise<void> {
     const { address, service } = this.instance(id);
-    const callers = new Set(
-      [
-        ...this.mesh.gateways.filter(({ routes }) => routes.some((route) => route.service === service)),
-        ...this.mesh.services
-          .filter((caller) => calleesOf(this.mesh, caller).some(({ name }) => name === service))
-          .flatMap(({ instances }) => instances),
-      ].map((caller) => caller.id),
-    );
+    const calls = calleesByProxy(this.mesh);
     for (const { id: caller, adminSocket } of this.claimants) {
-      if (!callers.has(caller)) continue;
+      if (!calls.get(caller)?.includes(service)) continue;
       const look = async () => {
         const seen = (await new EnvoyAdmin(adminSocket).hosts()).filter((host) => host.address === address);
         const sick = seen.find(({ unhealthy }) => unhealthy.length > 0);
