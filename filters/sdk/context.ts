@@ -20,6 +20,9 @@ export abstract class RootContext {
 
   onQueueReady(queue: u32): void {}
 
+  /** The plugin is an access logger (`envoy.access_loggers.wasm`): one stream's, or one try's, last properties and headers. */
+  onLog(): void {}
+
   /** Asked when the configuration is replaced; false delays the deletion until `proxy_done`. */
   onDone(): bool {
     return true;

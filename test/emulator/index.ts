@@ -12,7 +12,7 @@ export type { Torture } from './instance.ts';
 export { decodePairs, encodePairs, type Pair } from './pairs.ts';
 export type { Properties, Property } from './properties.ts';
 export { type CallRecord, describeCall } from './recorder.ts';
-export { RootContext } from './root-context.ts';
+export { type LogRecord, RootContext } from './root-context.ts';
 export { BufferType, LogLevel, MapType, MetricType, Status, StreamType } from './status.ts';
 export { CloseType, TcpStream } from './tcp-stream.ts';
 export { type FailurePolicy, type PluginOptions, Vm, type VmOptions } from './vm.ts';

@@ -1,7 +1,8 @@
 import type { ContextBuffer } from './context.ts';
-import type { HeaderMap } from './header-map.ts';
+import { type HeaderList, HeaderMap } from './header-map.ts';
 import { HttpCall, type HttpCallResponse } from './http-call.ts';
 import type { Instance } from './instance.ts';
+import { findProperty, type Properties } from './properties.ts';
 import { BufferType, MapType, Status } from './status.ts';
 import { VmContext } from './vm-context.ts';
 
@@ -12,6 +13,14 @@ export interface RootOptions {
   readonly configuration: string;
   /** Plugin name, for the property `plugin_name`. */
   readonly name: string;
+}
+
+/** What an access logger is shown. */
+export interface LogRecord {
+  readonly requestHeaders: HeaderList;
+  /** Default: no answer came. */
+  readonly responseHeaders?: HeaderList;
+  readonly properties: Properties;
 }
 
 /** One configured plugin in one VM: its timer, its HTTP calls, its configuration. */
@@ -27,6 +36,7 @@ export class RootContext extends VmContext {
   callStatus = { code: 0, message: '' };
   #configuring = false;
   #response: HttpCallResponse | undefined;
+  #record: LogRecord | undefined;
   #stopTimer: (() => void) | undefined;
   /** True between an `onDone` that returned false and `proxy_done`. */
   #doneIsPending = false;
@@ -49,6 +59,8 @@ export class RootContext extends VmContext {
   }
 
   override property(segments: readonly string[]): string | undefined {
+    const logged = this.#record && findProperty(this.#record.properties, segments);
+    if (logged !== undefined) return logged;
     if (segments.length !== 1) return undefined;
     switch (segments[0]) {
       case 'plugin_name':
@@ -94,6 +106,18 @@ export class RootContext extends VmContext {
     this.instance.callback(this, 'proxy_on_queue_ready', [this.id, token], () => undefined);
   }
 
+  /** The plugin as an access logger: a stream, or a try of one, is over. */
+  log(record: LogRecord): void {
+    this.#record = record;
+    this.logging = true;
+    try {
+      this.instance.callback(this, 'proxy_on_log', [this.id], () => undefined);
+    } finally {
+      this.#record = undefined;
+      this.logging = false;
+    }
+  }
+
   httpCall(request: ConstructorParameters<typeof HttpCall>[0]): void {
     const call = new HttpCall(request, (response) => {
       cancelTimeout();
@@ -132,6 +156,9 @@ export class RootContext extends VmContext {
   }
 
   override readableMap(type: MapType): HeaderMap | undefined {
+    const { requestHeaders, responseHeaders } = this.#record ?? {};
+    if (type === MapType.RequestHeaders && requestHeaders) return new HeaderMap(requestHeaders);
+    if (type === MapType.ResponseHeaders && responseHeaders) return new HeaderMap(responseHeaders);
     if (type === MapType.HttpCallResponseHeaders) return this.#response?.headers;
     if (type === MapType.HttpCallResponseTrailers) return this.#response?.trailers;
     return undefined;
