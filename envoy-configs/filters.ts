@@ -119,23 +119,30 @@ function wasmPlugin(name: string, role: Role, rootId: string, wasmPath: string, 
     typed_config: {
       '@type': `${TYPE}.filters.http.wasm.v3.Wasm`,
       config: {
-        name,
-        root_id: rootId,
-        failure_policy: 'FAIL_RELOAD',
-        // After a second trap within the back-off requests are refused until it ends; the default is a whole second.
-        reload_config: { backoff: { base_interval: '0.01s', max_interval: '1s' } },
-        vm_config: {
-          vm_id: 'causeway',
-          runtime: 'envoy.wasm.runtime.v8',
-          code: { local: { filename: wasmPath } },
-          configuration: { '@type': 'type.googleapis.com/google.protobuf.StringValue', value: role },
-        },
+        ...plugin(name, role, rootId, wasmPath),
         // As text: Envoy 1.40 hands a Struct over in protobuf's binary form.
         configuration: {
           '@type': 'type.googleapis.com/google.protobuf.StringValue',
           value: JSON.stringify(configuration),
         },
       },
+    },
+  };
+}
+
+/** Plugins of one role and module are in one VM on each worker. */
+function plugin(name: string, role: Role, rootId: string, wasmPath: string): JsonObject {
+  return {
+    name,
+    root_id: rootId,
+    failure_policy: 'FAIL_RELOAD',
+    // After a second trap within the back-off requests are refused until it ends; the default is a whole second.
+    reload_config: { backoff: { base_interval: '0.01s', max_interval: '1s' } },
+    vm_config: {
+      vm_id: 'causeway',
+      runtime: 'envoy.wasm.runtime.v8',
+      code: { local: { filename: wasmPath } },
+      configuration: { '@type': 'type.googleapis.com/google.protobuf.StringValue', value: role },
     },
   };
 }
@@ -159,7 +166,51 @@ export function faultOverride(fault: Fault): JsonObject {
   };
 }
 
-/** Last in every chain. */
+const ROUTER = `${TYPE}.filters.http.router.v3.Router`;
+
+/** Last in a chain. */
 export function routerFilter(): HttpFilter {
-  return { name: 'envoy.filters.http.router', typed_config: { '@type': `${TYPE}.filters.http.router.v3.Router` } };
+  return { name: 'envoy.filters.http.router', typed_config: { '@type': ROUTER } };
+}
+
+/** Where calls go out the router comes from a file of its own: what it logs changes with the module, and the listener does not. */
+export type CallingRole = Extract<Role, 'gateway' | 'outbound'>;
+
+export function routerName(role: CallingRole): string {
+  return `causeway.router.${role}`;
+}
+
+/** Last in the chain of a calling role; like {@link wasmPlace}. */
+export function routerPlace(role: CallingRole, dir: string): HttpFilter {
+  return {
+    name: routerName(role),
+    config_discovery: {
+      config_source: fileSource(dir, PATHS.extension(routerName(role))),
+      type_urls: [ROUTER],
+    },
+  };
+}
+
+/** The router of a calling role as an ECDS resource. It tells of failed tries where the role's sections have outlier-blacklist. */
+export function routerExtension(role: CallingRole, wasmPath: string, sections: JsonObject): JsonObject {
+  const told = 'outlier-blacklist' in sections ? { upstream_log: [failedTriesLog(role, wasmPath)] } : {};
+  return { name: routerName(role), typed_config: { '@type': ROUTER, ...told } };
+}
+
+/**
+ * Shows outlier-blacklist, in the VM of the role, the tries that failed, also those that a retry makes good: an answer of 5xx, a
+ * timeout of the try, an answer that is no HTTP. Envoy picks these out by itself, so that a good try costs nothing.
+ */
+export function failedTriesLog(role: Role, wasmPath: string): JsonObject {
+  const failed = {
+    status_code_filter: { comparison: { op: 'GE', value: { default_value: 500, runtime_key: 'causeway.failed_try' } } },
+  };
+  return {
+    name: 'envoy.access_loggers.wasm',
+    filter: { or_filter: { filters: [failed, { response_flag_filter: { flags: ['UT', 'SI', 'UPE'] } }] } },
+    typed_config: {
+      '@type': `${TYPE}.access_loggers.wasm.v3.WasmAccessLog`,
+      config: plugin('causeway.tries', role, 'outlier-blacklist.tries', wasmPath),
+    },
+  };
 }

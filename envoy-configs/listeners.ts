@@ -1,7 +1,15 @@
 import { accessFilters } from './access.ts';
 import { clusterLimitPlace } from './cluster-limits.ts';
 import { socketAddress } from './clusters.ts';
-import { earlyStrip, faultFilter, type HttpFilter, routerFilter, stripAnswersFilter, wasmPlace } from './filters.ts';
+import {
+  earlyStrip,
+  faultFilter,
+  type HttpFilter,
+  routerFilter,
+  routerPlace,
+  stripAnswersFilter,
+  wasmPlace,
+} from './filters.ts';
 import { controlAddress, controlPorts } from './isolation.ts';
 import { applicationRoute, fallbackBridge, laneAccessLog, TIMEOUT_MS, unreachedReply } from './lane-routing.ts';
 import type { Gateway, Instance, JsonObject, Mesh, Service } from './mesh.ts';
@@ -73,7 +81,12 @@ function prefixRange(cidr: string): JsonObject {
 
 function edgeManager(context: ListenerContext, gateway: Gateway, stripTag: boolean): JsonObject {
   const sheds = context.mesh.services.some(({ overload }) => overload !== null);
-  const filters = [stripAnswersFilter(gateway.exposeLane), wasmPlace('gateway', context.dir), fallbackBridge(sheds)];
+  const filters = [
+    stripAnswersFilter(gateway.exposeLane),
+    wasmPlace('gateway', context.dir),
+    fallbackBridge(sheds),
+    routerPlace('gateway', context.dir),
+  ];
   return connectionManager(context, 'gateway', filters, {
     ...earlyStrip('gateway', stripTag ? context.mesh.tagHeader : undefined),
     ...EDGE,
@@ -90,6 +103,7 @@ export function inboundListener(context: ListenerContext, service: Service, inst
     wasmPlace('inbound', context.dir),
     // Behind the limits of the instance, which cost no call.
     ...clusterLimitPlace(context.mesh, context.dir),
+    routerFilter(),
   ];
   const manager = connectionManager(context, 'inbound', filters, {
     ...earlyStrip('inbound'),
@@ -139,7 +153,7 @@ export function inboundChains(
 
 /** Calls that the application makes, naming the callee in `Host`. */
 export function outboundListener(context: ListenerContext, instance: Instance): Listener {
-  const filters = [wasmPlace('outbound', context.dir), fallbackBridge()];
+  const filters = [wasmPlace('outbound', context.dir), fallbackBridge(), routerPlace('outbound', context.dir)];
   return {
     name: 'outbound',
     address: socketAddress(instance.address, instance.ports.outbound),
@@ -183,7 +197,7 @@ export function controlListener(context: ListenerContext, instance: Instance): L
   };
 }
 
-/** What every chain of a role has; `lanes` are fields of its access log. */
+/** What every chain of a role has; a router is the last of its `filters`, `lanes` are fields of its access log. */
 export function connectionManager(
   context: ListenerContext,
   role: ChainRole,
@@ -202,7 +216,7 @@ export function connectionManager(
       ...fields,
       upgrade_configs: WEB_SOCKETS,
       access_log: [accessLog(context, role, lanes)],
-      http_filters: [...filters, routerFilter()],
+      http_filters: filters,
       rds: { route_config_name: role, config_source: fileSource(dir, PATHS.routes(role)) },
     },
   };

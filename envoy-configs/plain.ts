@@ -3,7 +3,7 @@ import { applicationCluster } from './application.ts';
 import { brokerListeners } from './brokers.ts';
 import { clusterLimitActions, clusterLimitPlace } from './cluster-limits.ts';
 import { type Cluster, type LaneScheme, type LoadAssignment, seconds, socketAddress } from './clusters.ts';
-import type { HttpFilter } from './filters.ts';
+import { type HttpFilter, routerFilter } from './filters.ts';
 import { hashPolicy, NEVER_SEEN, PREVIOUS_HOSTS, type Route } from './lane-routing.ts';
 import { connectionManager, EDGE, inboundChains, type Listener, type ListenerContext } from './listeners.ts';
 import { authorities, type Gateway, type Instance, type JsonObject, type Mesh, type Service } from './mesh.ts';
@@ -137,5 +137,5 @@ function plainManager(
   filters: readonly HttpFilter[],
   fields: JsonObject,
 ): JsonObject {
-  return connectionManager(context, role, filters, fields, {});
+  return connectionManager(context, role, [...filters, routerFilter()], fields, {});
 }

@@ -3,7 +3,14 @@ import { type BootstrapNode, bootstrap, staticBootstrap } from './bootstrap.ts';
 import { brokerClusters, brokerListeners } from './brokers.ts';
 import { CLUSTER_LIMIT_FILE, clusterLimitClusters, clusterLimitExtension } from './cluster-limits.ts';
 import { type Cluster, type LaneScheme, type LoadAssignment, laneScheme } from './clusters.ts';
-import { controlExtension, networkExtension, pluginName, wasmExtension } from './filters.ts';
+import {
+  controlExtension,
+  networkExtension,
+  pluginName,
+  routerExtension,
+  routerName,
+  wasmExtension,
+} from './filters.ts';
 import { controlSection, eventSection } from './isolation.ts';
 import {
   controlListener,
@@ -188,6 +195,10 @@ function assemble(parts: Parts): RenderedNode {
   for (const [role, section] of parts.sections) {
     files[PATHS.extension(pluginName(role))] = discoveryFile('extension', [
       wasmExtension(role, target.wasmPath, section),
+    ]);
+    if (role !== 'gateway' && role !== 'outbound') continue;
+    files[PATHS.extension(routerName(role))] = discoveryFile('extension', [
+      routerExtension(role, target.wasmPath, section),
     ]);
   }
   if (parts.control !== null) {

@@ -3,6 +3,7 @@
  *
  *   causeway            every filter whose section its configuration has, fused in one context
  *   <a filter's name>   that filter alone
+ *   outlier-blacklist.tries   the access logger of the router that tells of failed tries
  *   event-isolation     the network filter before a message broker
  *   agent               the singleton (`envoy.bootstrap.wasm`)
  */
@@ -17,6 +18,7 @@ import { IsolationPlugin } from './isolation/filter';
 import { LaneFallbackPlugin } from './lane-fallback/filter';
 import { LaneTaggingPlugin } from './lane-tagging/filter';
 import { OutlierBlacklistPlugin } from './outlier-blacklist/filter';
+import { TriesPlugin } from './outlier-blacklist/tries';
 import { OverloadSheddingPlugin } from './overload-shedding/filter';
 import { TracePropagationPlugin } from './trace-propagation/filter';
 
@@ -25,6 +27,7 @@ register('lane-tagging', () => new LaneTaggingPlugin());
 register('trace-propagation', () => new TracePropagationPlugin());
 register('lane-fallback', () => new LaneFallbackPlugin());
 register('outlier-blacklist', () => new OutlierBlacklistPlugin());
+register('outlier-blacklist.tries', () => new TriesPlugin());
 register('adaptive-rate-limit', () => new AdaptiveRateLimitPlugin());
 register('isolation', () => new IsolationPlugin());
 register('event-isolation', () => new EventIsolationPlugin());

@@ -23,7 +23,8 @@ import { FilterPlugin } from '../plugin';
 import { compileConfig } from './config';
 import { LaneHosts } from './hosts';
 import { countRequest, Outcome } from './row';
-import { outcome, UNJUDGED, upstreamLane } from './sight';
+import { outcome, UNJUDGED } from './sight';
+import { forgetTries, seesTries, watchTries } from './tries';
 import { TICK_MS, Watch } from './watch';
 
 const HOSTS_NAME = ascii(HOSTS);
@@ -49,6 +50,7 @@ export class OutlierBlacklistPlugin extends FilterPlugin {
   /** The first stream shows that this is a worker: the main thread judges nothing. */
   createStream(): HttpStream {
     this.serving = true;
+    watchTries(this.watch!);
     return new OutlierStream(this.watch!);
   }
 
@@ -59,7 +61,10 @@ export class OutlierBlacklistPlugin extends FilterPlugin {
 
   onDelete(): void {
     const watch = this.watch;
-    if (watch !== null) watch.free();
+    if (watch !== null) {
+      forgetTries(watch);
+      watch.free();
+    }
     this.watch = null;
   }
 }
@@ -120,13 +125,10 @@ class OutlierStream extends HttpStream {
     if (!present(address)) return;
     const watch = this.watch;
     const config = unchecked(watch.config.services[service]);
-    const judged = outcome(config.grpc);
+    const judged = outcome(config.grpc, seesTries());
     if (judged === UNJUDGED) return;
-    let row = watch.hosts.find(config.id, address);
-    if (row === 0) {
-      row = watch.meet(service, address, config.hosts.length === 0 ? upstreamLane() : NONE);
-      if (row === 0) return;
-    }
+    const row = watch.rowOf(service, address);
+    if (row === 0) return;
     countRequest(row, judged as Outcome, (now() - this.began) / 1000);
   }
 

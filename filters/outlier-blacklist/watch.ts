@@ -38,6 +38,7 @@ import { Judge } from './policy';
 import { Pool } from './pool';
 import { Reporting } from './reporting';
 import { addressOf, laneOf, MAX_HOSTS, RECORD_HEAD, ROW_SIZE, SERVICE } from './row';
+import { upstreamLane } from './sight';
 
 /** A host has failed forty times before it is out; the ticks add at most two of these. */
 export const TICK_MS: u32 = 250;
@@ -137,11 +138,14 @@ export class Watch {
     unchecked(this.metrics[service]).overridden.add();
   }
 
-  /** A host that is not known yet: its row, or 0 where it is not to be counted. */
-  meet(service: i32, address: Slice, lane: Slice): usize {
+  /** The row of a host that has been asked, or 0 where it is not to be counted. At log time. */
+  rowOf(service: i32, address: Slice): usize {
     const config = unchecked(this.config.services[service]);
+    const known = this.hosts.find(config.id, address);
+    if (known !== 0) return known;
     // The configuration names all hosts: this one has just gone.
     if (config.hosts.length > 0) return 0;
+    const lane = upstreamLane();
     const row = this.hosts.add(config.id, present(lane) ? lane : this.config.baseline, address, false, this.time);
     if (row === 0) this.uncounted.add();
     return row;

@@ -314,7 +314,7 @@ describe('bad input', () => {
     ];
     for (const value of junk) {
       for (const key of SHARED) {
-        caller.host.sharedData.set('', key, value, 0);
+        caller.host.sharedData.set('causeway', key, value, 0);
         caller.traffic(1, [OK, BAD, OK]);
         expect(caller.vm.failure, `${key} ${JSON.stringify(value.slice(0, 20))}`).toBeUndefined();
       }

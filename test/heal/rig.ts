@@ -5,11 +5,13 @@ import {
   laneScheme,
   serviceClusters,
 } from '../../envoy-configs/clusters.ts';
+import { failedTriesLog } from '../../envoy-configs/filters.ts';
 import { fallbackBridge, serviceRoutes } from '../../envoy-configs/lane-routing.ts';
 import type { LbPolicy } from '../../envoy-configs/mesh.ts';
 import type { Envoy } from '../../harness/envoy/launcher.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { type Answer, call, envoy, listener, service } from '../bench/fallback-retry/rig.ts';
+import { compilePlugin } from '../support/compile-plugin.ts';
 import { suiteFilter } from '../support/suite-filter.ts';
 
 /**
@@ -31,6 +33,8 @@ export interface CallerOptions {
   /** Let the filter find out the hosts by itself. */
   readonly unnamed?: boolean;
   readonly workers?: number;
+  /** Failed tries are told, as in a rendered mesh. Default true. */
+  readonly tries?: boolean;
 }
 
 export interface Caller {
@@ -79,6 +83,8 @@ export async function caller(options: CallerOptions): Promise<Caller> {
           port: PORT,
           filters: [await suiteFilter('causeway', 'outbound', sections), fallbackBridge()],
           routes: serviceRoutes(callee, scheme),
+          upstreamLog:
+            options.tries === false ? [] : [failedTriesLog('outbound', await compilePlugin('filters/suite.ts'))],
         }),
         listener({ name: 'peer', address, port: PEER_PORT, routes: [peerRoute] }),
       ],

@@ -76,7 +76,7 @@ describe('every chain', () => {
   it('removes internal headers by stock means before the route is chosen, and ends with the router', () => {
     const column = { gateway: 'fromOutside', outbound: 'fromApplication', inbound: 'fromMesh' } as const;
     for (const { role, filters, early } of nodes().flatMap(chains)) {
-      expect(filters.at(-1)?.name).toBe('envoy.filters.http.router');
+      expect(filters.at(-1)?.name).toBe(role === 'inbound' ? 'envoy.filters.http.router' : `causeway.router.${role}`);
       const removed = JSON.stringify(early);
       for (const header of INTERNAL_HEADERS) {
         if (header.on === 'request' && header[column[role as keyof typeof column]]) {
@@ -202,6 +202,27 @@ describe('a change of lanes', () => {
 });
 
 describe('healing', () => {
+  it('has failed tries told to the filter, by a router that comes by ECDS: no listener changes with it, nor with the module', () => {
+    const heal = (config: CausewayConfig) => Object.assign(config.services.reviews ?? {}, { healing: true });
+    const plain = node('gateway');
+    for (const [id, role] of [
+      ['gateway', 'gateway'],
+      ['productpage-base-1', 'outbound'],
+    ] as const) {
+      const router = (from: RenderedNode) => JSON.stringify(file(from, `ecds/causeway.router.${role}.json`));
+      const pushed = (from: RenderedNode) => JSON.stringify(file(from, `ecds/causeway.${role}.json`));
+      expect(router(node(id))).not.toContain('upstream_log');
+      const healed = node(id, (config) => {
+        heal(config);
+        config.gateways[0]?.routes.push({ prefix: '/reviews', service: 'reviews' });
+      });
+      const vm = /"vm_config":\{.*?\}\}(?=,)/.exec(pushed(healed))?.[0] ?? 'none';
+      expect(router(healed), 'the VM of the filter').toContain(vm.slice(0, -1));
+      expect(healed.files['lds/listeners.json']).toBe(node(id).files['lds/listeners.json']);
+    }
+    expect(plain.files['lds/listeners.json']).not.toContain(TARGET.wasmPath);
+  });
+
   const healed = (config: Parameters<Parameters<typeof node>[1] & object>[0]) => {
     Object.assign(config.services.reviews ?? {}, { healing: true, lb: { policy: 'ring_hash', hashHeader: 'x-user' } });
   };

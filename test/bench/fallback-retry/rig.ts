@@ -66,14 +66,17 @@ export interface ListenerSpec {
   readonly routes: readonly object[];
   /** Further fields of the connection manager. */
   readonly manager?: object;
+  /** Access loggers of the router. */
+  readonly upstreamLog?: readonly object[];
 }
 
 export function listener(spec: ListenerSpec): object {
+  const router = { '@type': ROUTER, ...(spec.upstreamLog === undefined ? {} : { upstream_log: spec.upstreamLog }) };
   const manager = {
     '@type': HCM,
     stat_prefix: spec.name,
     ...spec.manager,
-    http_filters: [...(spec.filters ?? []), { name: 'router', typed_config: { '@type': ROUTER } }],
+    http_filters: [...(spec.filters ?? []), { name: 'router', typed_config: router }],
     route_config: { virtual_hosts: [{ name: 'all', domains: ['*'], routes: spec.routes }] },
   };
   return {
