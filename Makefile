@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
+# What a failed check leaves behind must not count as built.
+.DELETE_ON_ERROR:
 TSX := node --import tsx
 
 # Sizes of floods and fuzz runs: 1 is full size, 20 is a twentieth.
@@ -25,8 +27,14 @@ generate: node_modules/.package-lock.json ## write everything that is generated 
 	@$(TSX) tools/generate.ts
 	@$(TSX) envoy-configs/publish.ts
 
+# Folders are prerequisites too: removing a file changes nothing else.
+SOURCES := asconfig.json package.json package-lock.json $(shell find filters harness envoy-configs tools -not -name '*.md')
+BUILT := $(addprefix build/,causeway.wasm causeway.mjs bookinfo.mjs overload.mjs heal.mjs topology.html)
+
 .PHONY: build
-build: node_modules/.package-lock.json ## compile build/causeway.wasm, bundle build/causeway.mjs
+build: $(BUILT) ## compile build/causeway.wasm, bundle build/causeway.mjs
+
+$(BUILT) &: node_modules/.package-lock.json $(SOURCES)
 	@$(TSX) tools/build.ts
 
 .PHONY: lint
