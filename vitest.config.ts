@@ -30,6 +30,7 @@ const IN_PAIRS = [
     'uninstall',
     'upgrade',
   ].map((name) => `test/e2e/${name}.test.ts`),
+  'test/compose/**/*.test.ts',
   'test/sdk/**/*.envoy.test.ts',
 ];
 /** Tests that need Istio's control plane, or the reference rate-limit service, which take minutes to build the first time. */
