@@ -51,6 +51,7 @@ export function observabilityServices(state: StateFolder, user: string): Record<
     'observability-prometheus': {
       ...shared,
       image: `\${PROMETHEUS_IMAGE:-${PROMETHEUS_IMAGE}}`,
+      entrypoint: ['prometheus'],
       command: [`--config.file=${join(folder, 'prometheus.yaml')}`, '--storage.tsdb.path=/prometheus'],
       volumes: [`${folder}:${folder}:ro`],
       ports: ['127.0.0.1:9090:9090'],

@@ -7,20 +7,15 @@ import { join } from 'node:path';
 import { RedisStore } from '../../harness/centre/redis-store.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { freePort } from '../support/free-port.ts';
+import { skipWithout } from '../support/required.ts';
 
 const BINARY = process.env.REDIS_SERVER ?? '/usr/bin/redis-server';
 
-/**
- * Why tests with Redis cannot run here, or null. Where `CAUSEWAY_REQUIRE` names redis a missing server is a failure;
- * elsewhere it is one loud line and counted as skipped.
- */
+const MISSING = `${BINARY}: no such file; apt-get install redis-server, or set REDIS_SERVER`;
+
+/** Why tests with Redis cannot run here, or null; see {@link skipWithout}. */
 export function whyNoRedis(): string | null {
-  if (existsSync(BINARY)) return null;
-  const required = (process.env.CAUSEWAY_REQUIRE ?? '').split(',').map((word) => word.trim());
-  const missing = `${BINARY}: no such file; apt-get install redis-server, or set REDIS_SERVER`;
-  if (required.includes('redis')) throw new Error(`CAUSEWAY_REQUIRE names redis, but: ${missing}`);
-  console.warn(`\n*** SKIPPED: tests of the centre's shared state need Redis (${missing}) ***\n`);
-  return missing;
+  return skipWithout('redis', existsSync(BINARY) ? null : MISSING);
 }
 
 /** A real Redis server of one test. */
@@ -36,8 +31,7 @@ export class Redis {
   }
 
   static async start(): Promise<Redis> {
-    if (!existsSync(BINARY))
-      throw new Error(`${BINARY}: no such file; apt-get install redis-server, or set REDIS_SERVER`);
+    if (!existsSync(BINARY)) throw new Error(MISSING);
     const dir = await mkdtemp(join(tmpdir(), 'cw-redis-'));
     const port = await freePort();
     const args = ['--port', String(port), '--bind', '127.0.0.1', '--dir', dir, '--save', '', '--appendonly', 'no'];

@@ -6,15 +6,25 @@ import { hopsOf } from '../../harness/bookinfo/hop.ts';
 import { ComposeDriver, composeCommand } from '../../harness/drivers/compose.ts';
 import { gatewayAddress } from '../../harness/drivers/compose-file.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { prometheusImage } from '../../tools/images/build.ts';
 import { plainMesh } from '../e2e/plain-mesh.ts';
 import { ask, bookinfoBundle, temporaryState } from '../e2e/support.ts';
+import { noPromtool } from '../support/required.ts';
 import { testImages, whyNoEngine } from './engine.ts';
 
 const run = promisify(execFile);
 const PREFIX = '172.29';
 const PROJECT = 'causeway-driver-test';
+const PROMETHEUS = '/usr/bin/prometheus';
+
+/** One of Prometheus' answers: the labels, and the time and value of the newest sample. */
+interface Sample {
+  metric: Record<string, string>;
+  value: [number, string];
+}
 
 const missing = await whyNoEngine();
+const noPrometheus = noPromtool();
 
 describe.skipIf(missing !== null)('a mesh of containers', () => {
   let driver: ComposeDriver;
@@ -48,24 +58,45 @@ describe.skipIf(missing !== null)('a mesh of containers', () => {
     }
   });
 
-  it('hands statistics to Prometheus from a container of the observability profile', async () => {
-    const file = join(folder, 'compose.yaml');
-    const [program = '', ...first] = await composeCommand();
-    const project = [...first, '--project-name', PROJECT, '--file', file, '--profile', 'observability'];
-    const images = await testImages();
-    const env = { ...process.env, ENVOY_IMAGE: images.envoy, NODE_IMAGE: images.node };
-    await run(program, [...project, 'up', '-d', '--no-build', 'observability-stats'], { env });
-    const network = '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}';
-    const ids = await run(program, [...project, 'ps', '-q', 'observability-stats'], { env });
-    const { stdout } = await run('docker', ['inspect', '--format', network, ids.stdout.trim()]);
-    const answer = await waitUntil(
-      'statistics',
-      async () => found(await ask(`http://${stdout.trim()}:15090/gateway`)),
-      { deadlineMs: 20_000, intervalMs: 200 },
-    );
-    expect(answer.status).toBe(200);
-    expect(answer.text).toContain('envoy_server_live');
-  });
+  it.skipIf(noPrometheus !== null)(
+    'is scraped by Prometheus, started by the observability profile',
+    async () => {
+      const file = join(folder, 'compose.yaml');
+      const [program = '', ...first] = await composeCommand();
+      const project = [...first, '--project-name', PROJECT, '--file', file, '--profile', 'observability'];
+      const images = await testImages();
+      const env = {
+        ...process.env,
+        ENVOY_IMAGE: images.envoy,
+        NODE_IMAGE: images.node,
+        PROMETHEUS_IMAGE: process.env.PROMETHEUS_IMAGE ?? (await prometheusImage(PROMETHEUS)),
+      };
+      await run(program, [...project, 'up', '-d', '--no-build', 'observability-prometheus'], { env });
+      const asked = async <T>(path: string): Promise<T> => {
+        const { status, text } = await ask(`http://127.0.0.1:9090/api/v1/${path}`);
+        expect(status).toBe(200);
+        return (JSON.parse(text) as { data: T }).data;
+      };
+      const up = async () => {
+        const { result } = await asked<{ result: Sample[] }>('query?query=up');
+        return result.map(({ metric, value }) => `${metric.instance} ${value[1]}`).sort();
+      };
+      const all = ['details-base-1 1', 'gateway 1', 'productpage-base-1 1'];
+      await waitUntil(
+        'every proxy scraped',
+        async () => {
+          const seen = await up();
+          return String(seen) === String(all) ? found(undefined) : notYet(String(seen));
+        },
+        { deadlineMs: 60_000, intervalMs: 500 },
+      );
+      const { groups } = await asked<{ groups: { rules: { health: string }[] }[] }>('rules');
+      const rules = groups.flatMap((group) => group.rules);
+      expect(rules.length).toBeGreaterThan(0);
+      expect(rules.filter(({ health }) => health === 'err')).toEqual([]);
+    },
+    90_000,
+  );
 
   it('reports what runs, and reads an application’s journal from the host', async () => {
     expect((await driver.status()).map(({ id, app, sidecar, ready }) => [id, app.state, sidecar.state, ready])).toEqual(

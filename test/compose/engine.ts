@@ -1,19 +1,11 @@
 import { engineMissing } from '../../harness/drivers/compose.ts';
 import { buildLocalImages, type LocalImages } from '../../tools/images/build.ts';
+import { skipWithout } from '../support/required.ts';
 
-/**
- * Why compose tests cannot run here, or null. Where `CAUSEWAY_REQUIRE` names docker a missing engine is a failure;
- * elsewhere it is one loud line and counted as skipped.
- */
+/** Why compose tests cannot run here, or null; see {@link skipWithout}. */
 export async function whyNoEngine(): Promise<string | null> {
   const missing = await engineMissing();
-  if (missing === null) return null;
-  const required = (process.env.CAUSEWAY_REQUIRE ?? '').split(',').map((word) => word.trim());
-  if (required.includes('docker')) throw new Error(`CAUSEWAY_REQUIRE names docker, but: ${missing}`);
-  console.warn(
-    `\n*** SKIPPED: compose tests need a docker engine (${missing}); try tools/images/start-docker.sh ***\n`,
-  );
-  return missing;
+  return skipWithout('docker', missing === null ? null : `${missing}; try tools/images/start-docker.sh`);
 }
 
 /** The images that the tests run: those named in the environment, else ones made from this machine's own files. */

@@ -1,22 +1,14 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accepts } from '../../harness/drivers/process.ts';
 import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
+import { notInstalled, skipWithout } from '../support/required.ts';
 
 const BINARY = process.env.NATS_SERVER ?? 'nats-server';
 
-/**
- * Why tests with a broker cannot run here, or null. Where `CAUSEWAY_REQUIRE` names nats a missing server is a failure;
- * elsewhere it is one loud line and counted as skipped.
- */
+/** Why tests with a broker cannot run here, or null; see {@link skipWithout}. */
 export function whyNoNats(): string | null {
-  if (spawnSync(BINARY, ['--version']).status === 0) return null;
-  const missing = `no ${BINARY}: apt-get install nats-server, or set NATS_SERVER`;
-  if ((process.env.CAUSEWAY_REQUIRE ?? '').split(',').includes('nats')) {
-    throw new Error(`CAUSEWAY_REQUIRE names nats, but: ${missing}`);
-  }
-  console.warn(`\n*** SKIPPED: tests of event traffic need NATS (${missing}) ***\n`);
-  return missing;
+  return skipWithout('nats', notInstalled([BINARY, '--version'], 'apt-get install nats-server, or set NATS_SERVER'));
 }
 
 /** A real NATS server of one test. */

@@ -21,7 +21,7 @@ import { RateLimitService, whyNoRateLimit } from './service.ts';
 
 const NETWORK = '127.46';
 const SERVICE = { address: `${NETWORK}.200.1`, port: 8081 };
-const missing = await whyNoRateLimit();
+const missing = whyNoRateLimit();
 
 let wasmPath: string;
 let folder: string;

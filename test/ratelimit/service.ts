@@ -9,6 +9,7 @@ import { found, notYet, waitUntil } from '../../harness/process/wait.ts';
 import { whyNoRedis } from '../centre/redis.ts';
 import { ROOT } from '../e2e/support.ts';
 import { freePort } from '../support/free-port.ts';
+import { noGo } from '../support/required.ts';
 
 /** The reference rate-limit service as a process: built once from the version in `go.mod`, and kept in `build`. */
 
@@ -18,22 +19,9 @@ const PACKAGE = 'github.com/envoyproxy/ratelimit/src/service_cmd';
 /** The first build compiles gRPC and OpenTelemetry, too. */
 const BUILD_TIMEOUT_MS = 15 * 60_000;
 
-/**
- * Why tests with the service cannot run here, or null. Where `CAUSEWAY_REQUIRE` names what is missing it is a failure;
- * elsewhere one loud line, and counted as skipped.
- */
-export async function whyNoRateLimit(): Promise<string | null> {
-  const noRedis = whyNoRedis();
-  if (noRedis !== null || existsSync(BINARY)) return noRedis;
-  try {
-    await promisify(execFile)('go', ['version']);
-    return null;
-  } catch {
-    const required = (process.env.CAUSEWAY_REQUIRE ?? '').split(',').map((word) => word.trim());
-    if (required.includes('go')) throw new Error('CAUSEWAY_REQUIRE names go, but there is none');
-    console.warn('\n*** SKIPPED: tests of limits of a whole service need Go, to build the rate-limit service ***\n');
-    return 'no go';
-  }
+/** Why tests with the service cannot run here, or null; Go builds it. */
+export function whyNoRateLimit(): string | null {
+  return whyNoRedis() ?? (existsSync(BINARY) ? null : noGo());
 }
 
 /** Path of the service, built when the version has changed. */

@@ -13,6 +13,7 @@ import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
 import { METRIC_LABELS } from '../../envoy-configs/stats.ts';
 import { ruleNames } from '../../harness/doctor/doctor.ts';
+import { noPromtool } from '../support/required.ts';
 
 /** A filter is whole when Istio, dashboard, doctor and README know it. Filters that land later must pass too. */
 
@@ -125,10 +126,6 @@ it('refuses for Istio what is not there, instead of leaving it out', () => {
 
 describe('what is rendered', () => {
   const files = new Map(renderObservability().map(({ path, text }) => [path, text]));
-  const hasPromtool = spawnSync('promtool', ['--version']).status === 0;
-  if (!hasPromtool && (process.env.CAUSEWAY_REQUIRE ?? '').split(',').includes('promtool')) {
-    throw new Error('CAUSEWAY_REQUIRE names promtool, but there is none');
-  }
 
   it('shows every panel once, with ids and places of their own', () => {
     const { panels } = JSON.parse(files.get('dashboard.json') ?? '') as {
@@ -141,7 +138,7 @@ describe('what is rendered', () => {
     expect(new Set(panels.map(({ gridPos }) => `${gridPos.x},${gridPos.y}`)).size).toBe(panels.length);
   });
 
-  it.skipIf(!hasPromtool)('is accepted by promtool', () => {
+  it.skipIf(noPromtool() !== null)('is accepted by promtool', () => {
     const folder = mkdtempSync(join(tmpdir(), 'cw-prom-'));
     try {
       for (const [path, text] of files) writeFileSync(join(folder, path), text);

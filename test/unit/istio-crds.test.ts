@@ -9,16 +9,14 @@ import { type PluginApi, resolveIstio } from '../../envoy-configs/istio/options.
 import { renderIstio } from '../../envoy-configs/istio/render.ts';
 import { resolveMesh } from '../../envoy-configs/resolve.ts';
 import type { CausewayConfig } from '../../envoy-configs/schema.ts';
+import { noGo } from '../support/required.ts';
 
 /** Every rendered resource against Istio's own definitions, by kubeconform. Both come through the Go module proxy. */
 
 const ROOT = new URL('../..', import.meta.url).pathname;
 const GO_MODULE = join(ROOT, 'test/istio');
 
-const hasGo = spawnSync('go', ['version']).status === 0;
-if (!hasGo && (process.env.CAUSEWAY_REQUIRE ?? '').split(',').includes('go')) {
-  throw new Error('CAUSEWAY_REQUIRE names go, but there is none');
-}
+const hasGo = noGo() === null;
 
 let folder = '';
 let kubeconform = '';

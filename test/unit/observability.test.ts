@@ -13,18 +13,14 @@ import { planOf } from '../../harness/drivers/driver.ts';
 import { StateFolder } from '../../harness/drivers/state.ts';
 import { resolveEnvoy } from '../../harness/envoy/binary.ts';
 import { validateEnvoy } from '../../harness/envoy/launcher.ts';
+import { noPromtool, notInstalled, skipWithout } from '../support/required.ts';
 
 /** Prometheus and Grafana beside a mesh of containers. */
 
-const required = (name: string) => (process.env.CAUSEWAY_REQUIRE ?? '').split(',').includes(name);
-function has(program: string, requiredAs: string): boolean {
-  const found = spawnSync(program, ['--version']).status === 0;
-  if (!found && required(requiredAs))
-    throw new Error(`CAUSEWAY_REQUIRE names ${requiredAs}, but there is no ${program}`);
-  return found;
-}
-const hasPromtool = has('promtool', 'promtool');
-const hasCompose = has('docker-compose', 'docker');
+const noCompose = skipWithout(
+  'docker',
+  notInstalled(['docker-compose', '--version'], 'apt-get install docker-compose'),
+);
 
 let root = '';
 let files: Readonly<Record<string, string>> = {};
@@ -62,7 +58,7 @@ describe('what the containers read', () => {
     }
   });
 
-  it.skipIf(!hasPromtool)('is accepted by promtool', () => {
+  it.skipIf(noPromtool() !== null)('is accepted by promtool', () => {
     const cwd = join(root, 'observability');
     const { status, stdout, stderr } = spawnSync('promtool', ['check', 'config', 'prometheus.yaml'], {
       cwd,
@@ -103,7 +99,7 @@ describe('the compose file', () => {
     }
   });
 
-  it.skipIf(!hasCompose)('is accepted by docker-compose', () => {
+  it.skipIf(noCompose !== null)('is accepted by docker-compose', () => {
     const services = (...options: string[]) => {
       const args = ['--file', join(root, 'compose.yaml'), ...options, 'config', '--services'];
       const { status, stdout, stderr } = spawnSync('docker-compose', args, { encoding: 'utf8' });

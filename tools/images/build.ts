@@ -26,6 +26,11 @@ export async function buildLocalImages(progress: (line: string) => void = () => 
   };
 }
 
+/** The same of this machine's Prometheus. */
+export function prometheusImage(binary: string, progress: (line: string) => void = () => {}): Promise<string> {
+  return imageOf('causeway-prometheus', binary, '/bin/prometheus', progress);
+}
+
 async function imageOf(name: string, binary: string, target: string, progress: (line: string) => void) {
   const source = await realpath(binary);
   const { size, mtimeMs } = await stat(source);
