@@ -19,7 +19,7 @@ const PEER_OUTBOUND = 15002;
 /** Hosts of which each fails 1 % of its requests, at random: none of them is to be listed. */
 export async function healthyHosts(hosts: number, sheet: Sheet): Promise<void> {
   const seconds = Math.max(SHORTEST_SECONDS, (MINUTES * 60) / scale());
-  const subject = await caller({ name: 'healthy', second: 110 + hosts, lanes: { base: hosts } });
+  const subject = await caller({ name: `healthy-${hosts}`, second: 110 + hosts, lanes: { base: hosts } });
   const addresses = subject.callee.instances.map(({ address }) => address);
   const child = fork(join(import.meta.dirname, 'hosts.mjs'), [
     JSON.stringify({ addresses, port: PORT, share: ERROR_SHARE }),
