@@ -38,8 +38,9 @@ const ON_ISTIO = ['test/istio/**/*.test.ts'];
 const ON_RATELIMIT = ['test/ratelimit/**/*.test.ts'];
 
 const shared = {
-  // Tests change directories, send signals and end what they started by pid: each file has a process of its own.
+  // Tests end what they started by pid: a worker is a process. Loading everything anew for each file would take minutes.
   pool: 'forks' as const,
+  isolate: false,
   hookTimeout: 120_000,
 };
 
